@@ -1,0 +1,1 @@
+"""What may be said in the mesh: events, topics, HTTP bodies, metric and attribute names. Knows only pydantic."""

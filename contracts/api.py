@@ -1,0 +1,253 @@
+"""Bodies of the HTTP APIs, errors included (RFC 9457)."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field
+
+from contracts.envelope import Contract, Digest, Domain
+from contracts.evaluation import Score
+from contracts.release import ReleaseState, Route
+
+MAX_INPUT_CHARS = 20_000
+MAX_NEW_TOKENS = 64
+
+
+class Problem(Contract):
+    """An error that says what happened, where, and what to do next (application/problem+json).
+
+    Attributes:
+        type: Names the error class, e.g. `urn:plumbline:problem:nothing-to-serve`.
+        next: What the reader can do, e.g. a command.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str | None = None
+    next: str | None = None
+
+
+# ---- ingest
+
+
+class BatchReceipt(Contract):
+    """A batch that is stored: it survives from here on."""
+
+    batch_id: UUID
+    event_id: UUID
+    domain: Domain
+    num_documents: int
+    num_bytes: int
+
+
+# ---- inference-gateway
+
+
+class ClassifyRequest(Contract):
+    """A text to classify. The same user stays on the same bundle while weights stand still."""
+
+    text: Annotated[str, Field(min_length=1, max_length=MAX_INPUT_CHARS)]
+    user: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    domain: Domain = "law"
+
+
+class ClassifyAnswer(Contract):
+    """The label with the highest score; scores sum to 1."""
+
+    answer_id: str
+    label: str
+    score: float
+    scores: dict[str, float]
+    bundle_digest: Digest
+    cached: bool
+    truncated: bool
+
+
+class CompleteRequest(Contract):
+    """A prompt to continue, answered as server-sent events: `token` (text), then `done` (CompleteDone) or `error` (Problem)."""
+
+    prompt: Annotated[str, Field(min_length=1, max_length=MAX_INPUT_CHARS)]
+    max_new_tokens: Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS)] = 32
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    seed: int = 0
+    user: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    domain: Domain = "law"
+
+
+class CompleteDone(Contract):
+    """The end of a completion."""
+
+    answer_id: str
+    bundle_digest: Digest
+    num_tokens: int
+
+
+class ServedDomain(Contract):
+    """What one domain is served with."""
+
+    domain: Domain
+    routes: tuple[Route, ...]
+    loaded: tuple[Digest, ...]
+    revision: int
+    labels: tuple[str, ...]
+
+
+class GatewayInfo(Contract):
+    """What the gateway serves, and where to read on."""
+
+    served: tuple[ServedDomain, ...]
+    docs: str = "/docs"
+    next: str | None = None
+
+
+class FaultRequest(Contract):
+    """A drill: answers of one bundle become slow, until it is disarmed or `for_s` has passed."""
+
+    bundle_digest: Digest
+    delay_ms: Annotated[int, Field(ge=1, le=10_000)]
+    for_s: Annotated[int, Field(ge=1, le=600)] = 120
+
+
+class Fault(Contract):
+    """A fault that is armed. `first_answer_at`: when it slowed the first answer."""
+
+    bundle_digest: Digest
+    delay_ms: int
+    armed_at: AwareDatetime
+    expires_at: AwareDatetime
+    first_answer_at: AwareDatetime | None
+
+
+# ---- release-manager
+
+
+class RollbackRequest(Contract):
+    """Take the candidate, or the last release, back."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    cause: Literal["operator", "drill"] = "operator"
+
+
+class Accepted(Contract):
+    """A request became an event; its effect follows."""
+
+    event_id: UUID
+
+
+# ---- monitor
+
+
+class TrainNowRequest(Contract):
+    """Ask for a corpus version now, once the listed batches are clean."""
+
+    domain: Domain = "law"
+    batch_ids: tuple[UUID, ...] = ()
+    reason: Literal["operator", "drill"] = "operator"
+
+
+class StageStatus(Contract):
+    """The last that is known of one stage of the loop."""
+
+    stage: str
+    event: str | None
+    event_id: UUID | None
+    at: AwareDatetime | None
+    summary: str
+
+
+class AlertStatus(Contract):
+    """The present state of one alert."""
+
+    rule: str
+    bundle_digest: Digest
+    state: str
+    reason: str
+    since: AwareDatetime
+
+
+class TrafficStatus(Contract):
+    """A bundle's answers over the last window."""
+
+    bundle_digest: Digest
+    answers_per_s: float
+    error_share: float
+    slow_share: float
+    p95_ms: float | None
+
+
+class DomainStatus(Contract):
+    """How far a domain is.
+
+    Attributes:
+        missing: What the next training waits for, e.g. "312 of 1,000 documents; or `plumb train now`".
+    """
+
+    domain: Domain
+    stages: tuple[StageStatus, ...]
+    missing: str
+    num_pending_documents: int
+    min_new_documents: int
+    release: ReleaseState | None
+    scores: tuple[Score, ...]
+    alerts: tuple[AlertStatus, ...]
+    traffic: tuple[TrafficStatus, ...]
+
+
+class MeshStatus(Contract):
+    """What the monitor knows of all domains."""
+
+    at: AwareDatetime
+    domains: tuple[DomainStatus, ...]
+
+
+class EventRecord(Contract):
+    """A lifecycle event as the monitor saw it, for reports and the CLI."""
+
+    topic: str
+    event_id: UUID
+    causation_id: UUID | None
+    occurred_at: AwareDatetime
+    domain: Domain
+    trace_id: str | None
+    event: dict[str, object]
+
+
+class WhySpan(Contract):
+    """One span of a trace, as the store holds it."""
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None
+    service: str
+    name: str
+    started_at: AwareDatetime
+    duration_ms: float
+    linked_trace_ids: tuple[str, ...]
+
+
+class WhyStep(Contract):
+    """One step on the way from an answer back to its data.
+
+    Attributes:
+        kind: answer, bundle, tokenizer, corpus-version or batch.
+        id: The answer's id, a digest, or a batch id.
+        event_id: The event that announced it.
+        detail: One line for people.
+        spans: The work that made it.
+    """
+
+    kind: Literal["answer", "release", "evaluation", "bundle", "tokenizer", "corpus-version", "batch"]
+    id: str
+    event_id: UUID | None
+    detail: str
+    trace_id: str | None
+    spans: tuple[WhySpan, ...]
+
+
+class Why(Contract):
+    """The walk from an answer, or a bundle, back to the batches it was trained on."""
+
+    subject: str
+    steps: tuple[WhyStep, ...]

@@ -1,0 +1,1 @@
+"""The eight daemons; each starts with `uvicorn services.<name>.app:build --factory`."""

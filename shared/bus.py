@@ -1,0 +1,287 @@
+"""The bus: events over Kafka, at least once. The one place where Kafka options are chosen.
+
+- A daemon has one group subscriber over all its work topics, as the topic table says, and group-less readers of state topics.
+- A handler returns: the offset is committed. It raises a transient error: the message is handled again, with growing pauses, for
+  as long as it takes. It raises a permanent one: the message goes to the dead-letter topic with the reason. Any other exception
+  is a defect: three attempts, then the dead-letter topic. Ten dead letters in a row stop the consumer, uncommitted, since then
+  the fault is here and not in the messages.
+- Headers carry CloudEvents attributes (binary mode) and the W3C trace context.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiokafka import ConsumerRebalanceListener
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+from faststream import AckPolicy, StreamMessage
+from faststream.exceptions import StopConsume
+from faststream.kafka import KafkaBroker, KafkaMessage
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
+
+from contracts.envelope import Event
+from contracts.telemetry import MESSAGE_DEAD_LETTERS, MESSAGE_DURATION
+from contracts.topics import MAX_MESSAGE_BYTES, TOPICS_BY_NAME, Topic, topics_consumed_by, topics_read_by
+from shared.errors import PermanentError, PlumblineError, TransientError
+from shared.messages import cloudevent_headers, decode
+from shared.settings import KafkaSettings
+from shared.telemetry import Telemetry
+from shared.tracing import tracing
+
+SESSION_TIMEOUT_MS = 6_000
+"""A crashed member's partitions move after about 10 s; the client's default of 10 s makes it 16."""
+HEARTBEAT_INTERVAL_MS = 2_000
+MAX_POLL_INTERVAL_MS = 24 * 3600 * 1000
+"""A handler may wait for a training; the heartbeat, not the poll, says that the member lives."""
+MAX_DEFECT_ATTEMPTS = 3
+MAX_DEAD_LETTERS_IN_A_ROW = 10
+MAX_RETRY_PAUSE_S = 10.0
+MAX_REASON_CHARS = 1_000
+
+Handler = Callable[[Any], Awaitable[None]]
+"""Takes an event of the topic's class; on an OTLP topic, the raw bytes."""
+
+log = logging.getLogger(__name__)
+
+
+class Bus:
+    """A daemon's connection to the mesh.
+
+    Attributes:
+        broker: FastStream's broker; tests wrap it in `TestKafkaBroker`.
+        service: The daemon's name, which is also its consumer group.
+    """
+
+    def __init__(self, service: str, settings: KafkaSettings, telemetry: Telemetry) -> None:
+        self.service = service
+        self._group = f"{service}{settings.group_suffix}"
+        self._telemetry = telemetry
+        self._dead_letters_in_a_row = 0
+        self._assignment = _Assignment()
+        self._num_groups = 0
+        self._stopped_because: str | None = None
+        self.broker = KafkaBroker(
+            settings.bootstrap_servers.split(","),
+            client_id=service,
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+            acks="all",
+            enable_idempotence=settings.idempotent_producer,
+            allow_auto_create_topics=False,
+            max_request_size=MAX_MESSAGE_BYTES,
+            middlewares=(tracing(telemetry),),
+            logger=None,
+        )
+
+    def consume(self, handlers: Mapping[Topic, Handler]) -> None:
+        """Work off the daemon's topics in its group; one message at a time.
+
+        Raises:
+            ValueError: `handlers` are not those of the daemon's row in the topic table.
+        """
+        topics = _checked(handlers, topics_consumed_by(self.service), f"{self.service} consumes")
+        subscriber = self.broker.subscriber(
+            *(topic.name for topic in topics),
+            group_id=self._group,
+            auto_offset_reset="earliest",
+            session_timeout_ms=SESSION_TIMEOUT_MS,
+            heartbeat_interval_ms=HEARTBEAT_INTERVAL_MS,
+            max_poll_interval_ms=MAX_POLL_INTERVAL_MS,
+            max_partition_fetch_bytes=2 * MAX_MESSAGE_BYTES,
+            fetch_max_wait_ms=100,
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            listener=self._assignment,
+            decoder=_undecoded,
+            title=self.service,
+        )
+        self._num_groups += 1
+
+        @subscriber
+        async def on_message(message: KafkaMessage) -> None:
+            await self._deliver(message, handlers)
+
+    def read(self, handlers: Mapping[Topic, Handler]) -> None:
+        """Read state topics from their start, without a group, so that they never wait behind work.
+
+        What cannot be read is logged and left: another member of the mesh dead-letters it.
+
+        Raises:
+            ValueError: `handlers` are not those of the daemon's row in the topic table.
+        """
+        topics = _checked(handlers, topics_read_by(self.service), f"{self.service} reads")
+        subscriber = self.broker.subscriber(
+            *(topic.name for topic in topics),
+            group_id=None,
+            auto_offset_reset="earliest",
+            ack_policy=AckPolicy.ACK_FIRST,
+            fetch_max_wait_ms=100,
+            decoder=_undecoded,
+            title=f"{self.service}-state",
+        )
+
+        @subscriber
+        async def on_state(message: KafkaMessage) -> None:
+            try:
+                await _retrying(_is_transient)(self._handle, message, handlers)
+            except PermanentError:
+                log.exception("state message left unread", extra=_place(message))
+
+    async def publish(self, topic: Topic, event: Event, *, traceparent: str | None = None) -> None:
+        """Send an event, keyed by its domain, and wait for the broker's word.
+
+        Args:
+            topic: Where it goes.
+            event: What is said.
+            traceparent: The trace that it continues, if that is not the current one.
+        """
+        headers = cloudevent_headers(topic, event, service=self.service)
+        if traceparent:
+            headers["traceparent"] = traceparent
+        await self.broker.publish(
+            event.model_dump_json().encode(), topic.name, key=event.domain.encode(), headers=headers
+        )
+
+    async def connect(self) -> None:
+        """Reach the broker, however long that takes; from here on events can be published."""
+        await _retrying(_is_transient)(self.broker.connect)
+
+    async def start(self) -> None:
+        """Begin to consume and to read."""
+        await _retrying(_is_transient)(self.broker.start)
+
+    @property
+    def unready_because(self) -> str | None:
+        """Why messages are not handled at present, or None."""
+        if self._stopped_because:
+            return self._stopped_because
+        if self._num_groups and not self._assignment.joined:
+            return "the consumer group has not been joined yet"
+        return None
+
+    async def _deliver(self, message: KafkaMessage, handlers: Mapping[Topic, Handler]) -> None:
+        started = time.perf_counter()
+        outcome = "handled"
+        try:
+            await _retrying(_is_worth_another_attempt)(self._handle, message, handlers)
+            self._dead_letters_in_a_row = 0
+        except Exception as error:  # noqa: BLE001 (the one place where any failure ends in a dead letter, never in silence)
+            outcome = "dead-lettered"
+            await _retrying(_is_transient)(self._dead_letter, message, error)
+        finally:
+            self._telemetry.record(
+                MESSAGE_DURATION,
+                (time.perf_counter() - started) * 1000,
+                {"messaging.destination.name": _record(message).topic, "plumbline.outcome": outcome},
+            )
+
+    async def _handle(self, message: KafkaMessage, handlers: Mapping[Topic, Handler]) -> None:
+        topic = TOPICS_BY_NAME[_record(message).topic]
+        if topic.event is None:
+            await handlers[topic](message.body)
+        else:
+            await handlers[topic](decode(topic, message.body, message.headers))
+
+    async def _dead_letter(self, message: KafkaMessage, error: Exception) -> None:
+        if self._dead_letters_in_a_row >= MAX_DEAD_LETTERS_IN_A_ROW:
+            self._stopped_because = (
+                f"{MAX_DEAD_LETTERS_IN_A_ROW} messages in a row were dead-lettered, the last one for: {error}; "
+                "nothing more is consumed until a restart"
+            )
+            log.error("consumer stopped", extra={"reason": self._stopped_because, **_place(message)})
+            raise StopConsume
+        raw = _record(message)
+        topic = TOPICS_BY_NAME[raw.topic]
+        expected = isinstance(error, PlumblineError)
+        log.error(
+            "dead-lettered", extra={"reason": str(error), **_place(message)}, exc_info=None if expected else error
+        )
+        await self.broker.publish(
+            message.body,
+            topic.dead_letter_name,
+            key=raw.key,
+            headers={**message.headers, **_reason_headers(message, error, self.service)},
+        )
+        self._dead_letters_in_a_row += 1
+        self._telemetry.add(
+            MESSAGE_DEAD_LETTERS, 1, {"messaging.destination.name": raw.topic, "error.type": type(error).__name__}
+        )
+
+
+class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    """Remembers whether the group has been joined."""
+
+    def __init__(self) -> None:
+        self.joined = False
+
+    def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
+        """Partitions are moving."""
+
+    def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
+        """The group has spoken; a standby may have got none."""
+        self.joined = True
+
+
+async def _undecoded(message: StreamMessage[Any]) -> bytes:
+    """Leave decoding to `decode`, so that its errors meet the dead-letter rule like all others."""
+    return bytes(message.body)
+
+
+def _checked(handlers: Mapping[Topic, Handler], table: tuple[Topic, ...], verb: str) -> tuple[Topic, ...]:
+    if set(handlers) != set(table):
+        msg = f"{verb} {sorted(t.name for t in table)} by the topic table, handlers are for {sorted(t.name for t in handlers)}"
+        raise ValueError(msg)
+    return table
+
+
+def _is_transient(error: BaseException) -> bool:
+    return isinstance(error, (TransientError, KafkaError, OSError, TimeoutError)) and not isinstance(
+        error, PermanentError
+    )
+
+
+def _is_worth_another_attempt(error: BaseException) -> bool:
+    return not isinstance(error, (PermanentError, asyncio.CancelledError)) and isinstance(error, Exception)
+
+
+def _retrying(worth: Callable[[BaseException], bool]) -> Callable[..., Awaitable[None]]:
+    """Return a caller that repeats for ever after transient errors, and thrice after defects that are `worth` it."""
+
+    def give_up(state: RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        return error is not None and not _is_transient(error) and state.attempt_number >= MAX_DEFECT_ATTEMPTS
+
+    def say(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.warning("will try again", extra={"attempt": state.attempt_number, "error": repr(error)})
+
+    return AsyncRetrying(
+        retry=retry_if_exception(worth),
+        wait=wait_exponential_jitter(initial=0.2, max=MAX_RETRY_PAUSE_S, jitter=0.2),
+        stop=give_up,
+        before_sleep=say,
+        reraise=True,
+    )
+
+
+def _record(message: KafkaMessage) -> Any:  # noqa: ANN401 (aiokafka is untyped)
+    """Return the consumer record; never a tuple, since no subscriber here reads in batches."""
+    return message.raw_message
+
+
+def _place(message: KafkaMessage) -> dict[str, object]:
+    raw = _record(message)
+    return {"topic": raw.topic, "partition": raw.partition, "offset": raw.offset}
+
+
+def _reason_headers(message: KafkaMessage, error: Exception, service: str) -> dict[str, str]:
+    raw = _record(message)
+    return {
+        "plumbline_error_type": type(error).__name__,
+        "plumbline_error": str(error)[:MAX_REASON_CHARS],
+        "plumbline_next_step": (getattr(error, "next_step", None) or "")[:MAX_REASON_CHARS],
+        "plumbline_service": service,
+        "plumbline_origin": f"{raw.topic}/{raw.partition}/{raw.offset}",
+    }

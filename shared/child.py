@@ -1,0 +1,124 @@
+"""Long work in a child process, so that a daemon keeps its heartbeat while something computes.
+
+The child is `python -m MODULE JOB_FILE`. It writes progress as JSON lines to standard output, its result as a JSON file next to
+the job, and ends when its standard input does: so it never outlives the daemon, not even after `kill -9`. A child that dies is
+started again and resumes from its own checkpoints; it is expected to exit with 65 when the job cannot be done at all, with the
+reason as its last line of standard error.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from shared.errors import ChildCrashed, RunFailed
+
+CANNOT_BE_DONE = 65
+"""EX_DATAERR of sysexits.h."""
+MAX_STARTS = 5
+RESTART_PAUSE_S = 1.0
+STOP_TIMEOUT_S = 5.0
+MAX_LINE_BYTES = 1 << 20
+
+Progress = Callable[[dict[str, Any]], Awaitable[None]]
+
+log = logging.getLogger(__name__)
+
+
+async def run_child(
+    module: str, job: Path, *, on_progress: Progress, environment: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Run a job to its end and return its result.
+
+    Args:
+        module: What to run, e.g. `services.trainer.run`.
+        job: The job file, `<folder>/job.json`; the child writes `<folder>/result.json`, atomically.
+        on_progress: Awaited with each JSON line that the child writes.
+        environment: Added to this process's own.
+
+    Raises:
+        RunFailed: The job cannot be done.
+        ChildCrashed: The child died five times.
+    """
+    result = job.with_name("result.json")
+    for start in range(1, MAX_STARTS + 1):
+        code, last_words = await _run_once(module, job, on_progress, environment)
+        if code == 0 and result.exists():
+            return dict(json.loads(result.read_text()))
+        if code == CANNOT_BE_DONE:
+            raise RunFailed(last_words or f"{module} refused its job")
+        log.warning("child died", extra={"child": module, "code": code, "start": start, "last_words": last_words})
+        await asyncio.sleep(RESTART_PAUSE_S)
+    msg = f"{module} died {MAX_STARTS} times, the last time with code {code}: {last_words}"
+    raise ChildCrashed(msg)
+
+
+async def _run_once(
+    module: str, job: Path, on_progress: Progress, environment: Mapping[str, str] | None
+) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, str(job),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={**_own_environment(), **(environment or {})}, limit=MAX_LINE_BYTES,
+    )  # fmt: skip
+    words = asyncio.create_task(_last_words(process))
+    try:
+        await _forward(process, on_progress)
+        return await process.wait(), await words
+    finally:
+        await _stop(process)
+        words.cancel()
+
+
+async def _forward(process: asyncio.subprocess.Process, on_progress: Progress) -> None:
+    assert process.stdout is not None  # noqa: S101 (it was asked for)
+    async for line in process.stdout:
+        try:
+            progress = json.loads(line)
+        except json.JSONDecodeError:
+            log.info("child says", extra={"line": line.decode(errors="replace").strip()})
+            continue
+        await on_progress(progress)
+
+
+async def _last_words(process: asyncio.subprocess.Process) -> str:
+    assert process.stderr is not None  # noqa: S101 (it was asked for)
+    last = ""
+    async for line in process.stderr:
+        text = line.decode(errors="replace").rstrip()
+        log.info("child says", extra={"line": text})
+        last = text or last
+    return last
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def _own_environment() -> dict[str, str]:
+    return dict(os.environ)  # noqa: TID251 (handed on whole, nothing is read from it)
+
+
+def exit_with_parent() -> None:
+    """End this process as soon as its standard input does; called by a child before its work."""
+
+    def watch() -> None:
+        while sys.stdin.buffer.read(4096):
+            pass
+        os._exit(0)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

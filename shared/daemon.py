@@ -1,0 +1,131 @@
+"""The frame that all eight daemons share: an ASGI app with health routes around a bus, telemetry and background work."""
+
+import asyncio
+import hmac
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+
+from shared import problems
+from shared.bus import Bus
+from shared.errors import RequestRefused
+from shared.settings import OperatorSettings
+from shared.telemetry import Telemetry
+
+START_RETRY_S = 0.5
+
+Work = Callable[[], Awaitable[None]]
+
+log = logging.getLogger(__name__)
+
+
+def daemon_app(
+    bus: Bus,
+    telemetry: Telemetry,
+    *,
+    at_start: Sequence[Work] = (),
+    background: Sequence[Work] = (),
+    resources: Sequence[AbstractAsyncContextManager[object]] = (),
+    unready_because: Callable[[], str | None] = lambda: None,
+) -> FastAPI:
+    """Return a daemon's app.
+
+    The HTTP port answers from the start; the broker is awaited behind it, so that a daemon may come up before its broker.
+
+    Args:
+        bus: Where its events come from and go to.
+        telemetry: What it is observed with.
+        at_start: Work done once, after the bus can send and before it consumes: e.g. publish again what a crash left unsaid.
+        background: Endless work, e.g. a ticker; one that ends with an error makes the daemon unready and is logged.
+        resources: Entered before anything else and left last, e.g. an HTTP client or a database.
+        unready_because: Why the daemon cannot serve at present although its bus is ready, or None.
+    """
+    state = _State()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.callback(telemetry.close)
+            telemetry.start()
+            for resource in resources:
+                await stack.enter_async_context(resource)
+            running = asyncio.create_task(_run(bus, at_start, background, state), name="daemon")
+            try:
+                yield
+            finally:
+                running.cancel()
+                await asyncio.wait([running])
+                await bus.broker.stop()
+
+    app = FastAPI(title=f"Plumbline {bus.service}", version="1", lifespan=lifespan)
+    problems.install(app)
+
+    @app.get("/healthz", tags=["health"], summary="Alive?")
+    async def healthz() -> dict[str, str]:
+        return {"status": "alive", "service": bus.service}
+
+    @app.get("/readyz", tags=["health"], summary="Can it serve?")
+    async def readyz() -> JSONResponse:
+        reason = state.unready_because or bus.unready_because or unready_because()
+        status = "unready" if reason else "ready"
+        return JSONResponse(
+            {"status": status, "service": bus.service, "reason": reason}, status_code=503 if reason else 200
+        )
+
+    return app
+
+
+class _State:
+    """Whether the daemon's work runs."""
+
+    def __init__(self) -> None:
+        self.unready_because: str | None = "the broker has not been reached yet"
+
+
+async def _run(bus: Bus, at_start: Sequence[Work], background: Sequence[Work], state: _State) -> None:
+    try:
+        await bus.connect()
+        for work in at_start:
+            await work()
+        await bus.start()
+        state.unready_because = None
+        async with asyncio.TaskGroup() as group:
+            for work in background:
+                group.create_task(_forever(work))
+    except Exception as error:
+        state.unready_because = f"its work ended: {error!r}"
+        log.exception("work ended")
+        raise
+
+
+async def _forever(work: Work) -> None:
+    await work()
+
+
+async def every(seconds: float, work: Work) -> None:
+    """Call `work` for ever, `seconds` after it last ended."""
+    while True:
+        await work()
+        await asyncio.sleep(seconds)
+
+
+def check_operator(settings: OperatorSettings, authorization: str | None) -> None:
+    """Let only the operator pass.
+
+    Args:
+        settings: Hold the token; without one, nobody passes.
+        authorization: The request's `Authorization` header: `Bearer TOKEN`.
+
+    Raises:
+        RequestRefused: 403.
+    """
+    token = settings.operator_token
+    given = (authorization or "").removeprefix("Bearer ")
+    if token is None or not hmac.compare_digest(given.encode(), token.get_secret_value().encode()):
+        raise RequestRefused(
+            403, "not-the-operator", "Only the operator may do this", "the operator token is missing or wrong",
+            next_step="send `Authorization: Bearer TOKEN`; the embedded mesh keeps its token in the state directory",
+        )  # fmt: skip

@@ -1,0 +1,95 @@
+"""The error tree.
+
+PlumblineError
++-- PermanentError              retrying cannot help: an event is dead-lettered, a request is refused
+|   +-- InvalidEvent            a message does not fit its contract
+|   +-- UnknownEventVersion     a message names a version that this mesh does not know
+|   +-- InvalidDocuments        a batch holds a document that cannot be taken
+|   +-- ArtifactMissing         an event names an artifact that is gone
+|   +-- ArtifactCorrupt         an artifact's bytes do not match its digest
+|   +-- BundleRefused           a bundle's parts do not belong together
+|   +-- RunFailed               long work found that it cannot be done
++-- TransientError              retrying can help: the message stays where it is
+|   +-- RunClaimed              another process works on the same run
+|   +-- ChildCrashed            the child process of a run died again and again
++-- RequestRefused              a request cannot be met now; carries its HTTP status
++-- MeshError                   the embedded mesh cannot start, stop or be reached
+
+Each HTTP daemon maps them to RFC 9457 problem bodies in `shared.problems`.
+"""
+
+
+class PlumblineError(Exception):
+    """Every error that the mesh raises itself.
+
+    Attributes:
+        next_step: What the reader can do about it, or None.
+    """
+
+    def __init__(self, message: str, *, next_step: str | None = None) -> None:
+        super().__init__(message)
+        self.next_step = next_step
+
+
+class PermanentError(PlumblineError):
+    """Retrying cannot help."""
+
+
+class InvalidEvent(PermanentError):
+    """A message does not fit its contract."""
+
+
+class UnknownEventVersion(PermanentError):
+    """A message names a type or version that this topic does not carry."""
+
+
+class InvalidDocuments(PermanentError):
+    """A batch holds a document that cannot be taken; nothing of the batch was."""
+
+
+class ArtifactMissing(PermanentError):
+    """No artifact has this digest."""
+
+
+class ArtifactCorrupt(PermanentError):
+    """The bytes that are stored under a digest have another one."""
+
+
+class BundleRefused(PermanentError):
+    """The parts of a bundle do not belong together."""
+
+
+class RunFailed(PermanentError):
+    """Long work found that it cannot be done."""
+
+
+class TransientError(PlumblineError):
+    """Retrying can help."""
+
+
+class RunClaimed(TransientError):
+    """Another process works on the same run."""
+
+
+class ChildCrashed(TransientError):
+    """The child process of a run died again and again."""
+
+
+class RequestRefused(PlumblineError):
+    """A request cannot be met.
+
+    Attributes:
+        status: The HTTP status, 400 to 599.
+        problem: Names the kind of problem, e.g. `nothing-to-serve`.
+        title: The same for people.
+    """
+
+    def __init__(self, status: int, problem: str, title: str, detail: str, *, next_step: str | None = None) -> None:
+        super().__init__(detail, next_step=next_step)
+        self.status = status
+        self.problem = problem
+        self.title = title
+
+
+class MeshError(PlumblineError):
+    """The embedded mesh cannot start, stop or be reached."""

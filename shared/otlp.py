@@ -1,0 +1,224 @@
+"""The way of telemetry out of a daemon: a bounded buffer, and a thread that sends OTLP protobuf to Kafka.
+
+The buffer keeps what cannot be sent yet; when it is full the oldest goes and is counted. Nothing here may ever block or fail
+the work that is being observed.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadWriteLogRecord
+from opentelemetry.sdk.metrics import Counter, Histogram, ObservableCounter
+from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricExporter, MetricExportResult, MetricsData
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+
+from contracts.topics import OTLP_LOGS, OTLP_METRICS, OTLP_SPANS
+from shared.settings import KafkaSettings, TelemetrySettings
+
+MAX_ITEMS_PER_MESSAGE = 500
+"""About 75 kB of spans (150 bytes each), far below a message's limit."""
+SEND_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class OtlpSink(Protocol):
+    """Takes encoded OTLP messages."""
+
+    def send(self, messages: Sequence[tuple[str, bytes]]) -> bool:
+        """Deliver (topic, payload) pairs; False: not all arrived, the caller keeps them."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class KafkaOtlpSink:
+    """Sends to the OTLP topics; connects at the first message and again after an outage."""
+
+    def __init__(self, settings: KafkaSettings, service: str) -> None:
+        self._settings = settings
+        self._service = service
+        self._producer: Any = None
+
+    def send(self, messages: Sequence[tuple[str, bytes]]) -> bool:
+        """Deliver and wait for the broker's word."""
+        try:
+            producer = self._connected()
+            key = self._service.encode()
+            futures = [producer.send(topic, value=payload, key=key) for topic, payload in messages]
+            for future in futures:
+                future.get(timeout=SEND_TIMEOUT_S)
+        except (KafkaError, OSError):
+            # Not logged at a level that is itself shipped: the log would feed the buffer that is full.
+            log.debug("telemetry not sent", exc_info=True)
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the producer, if there is one."""
+        if self._producer is not None:
+            self._producer.close(timeout=CLOSE_TIMEOUT_S)
+
+    def _connected(self) -> Any:  # noqa: ANN401 (kafka-python is untyped)
+        if self._producer is None:
+            self._producer = KafkaProducer(
+                bootstrap_servers=self._settings.bootstrap_servers.split(","),
+                client_id=f"{self._service}-telemetry",
+                acks="all",
+                enable_idempotence=self._settings.idempotent_producer,
+                compression_type="gzip",
+                max_block_ms=5000,
+                bootstrap_timeout_ms=5000,
+                delivery_timeout_ms=int(SEND_TIMEOUT_S * 1000),
+                request_timeout_ms=5000,
+            )
+        return self._producer
+
+
+class OtlpBuffer:
+    """Bounded queues of spans, log records and metric exports, and the thread that empties them into a sink."""
+
+    def __init__(self, settings: TelemetrySettings, sink: OtlpSink) -> None:
+        self._sink = sink
+        self._interval_s = settings.flush_interval_s
+        self._spans: deque[ReadableSpan] = deque()
+        self._logs: deque[ReadableLogRecord] = deque()
+        self._metrics: deque[bytes] = deque()
+        self._max_items = settings.buffer_items
+        self._max_metric_exports = max(1, settings.buffer_items // 30)
+        self._unsent: list[tuple[str, bytes]] = []
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
+        self.dropped: dict[str, int] = {"span": 0, "log": 0, "metric": 0}
+        """Items lost since the start, by signal."""
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread.start()
+
+    def add_span(self, span: ReadableSpan) -> None:
+        """Keep a finished span until it is sent."""
+        self._add(self._spans, span, "span", self._max_items)
+
+    def add_log(self, record: ReadableLogRecord) -> None:
+        """Keep a log record until it is sent."""
+        self._add(self._logs, record, "log", self._max_items)
+
+    def add_metrics(self, export: bytes) -> None:
+        """Keep one encoded metric export until it is sent."""
+        self._add(self._metrics, export, "metric", self._max_metric_exports)
+
+    def flush(self) -> bool:
+        """Send what is there; False: the sink did not take it, and it is kept."""
+        messages = self._unsent or self._drain()
+        self._unsent = [] if not messages or self._sink.send(messages) else messages
+        return not self._unsent
+
+    def close(self) -> None:
+        """Send the rest, for a moment at most, and stop."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=CLOSE_TIMEOUT_S)
+
+    def _add(self, queue: deque[Any], item: Any, signal: str, limit: int) -> None:  # noqa: ANN401
+        with self._lock:
+            if len(queue) >= limit:
+                queue.popleft()
+                self.dropped[signal] += 1
+            queue.append(item)
+
+    def _take(self, queue: deque[Any], limit: int) -> list[Any]:
+        with self._lock:
+            return [queue.popleft() for _ in range(min(limit, len(queue)))]
+
+    def _drain(self) -> list[tuple[str, bytes]]:
+        messages = [(OTLP_METRICS.name, export) for export in self._take(self._metrics, MAX_ITEMS_PER_MESSAGE)]
+        if spans := self._take(self._spans, MAX_ITEMS_PER_MESSAGE):
+            messages.append((OTLP_SPANS.name, encode_spans(spans).SerializeToString()))
+        if records := self._take(self._logs, MAX_ITEMS_PER_MESSAGE):
+            messages.append((OTLP_LOGS.name, encode_logs(records).SerializeToString()))
+        return messages
+
+    def _run(self) -> None:
+        while not self._closing.wait(self._interval_s):
+            while self.flush() and (self._spans or self._logs):
+                pass
+        self.flush()
+        self._sink.close()
+
+
+class BufferSpans(SpanProcessor):
+    """Hands finished spans to the buffer."""
+
+    def __init__(self, buffer: OtlpBuffer) -> None:
+        self._buffer = buffer
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Take a finished span."""
+        if span.context and span.context.trace_flags.sampled:
+            self._buffer.add_span(span)
+
+
+class BufferLogs(LogRecordProcessor):
+    """Hands log records to the buffer."""
+
+    def __init__(self, buffer: OtlpBuffer) -> None:
+        self._buffer = buffer
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Take a log record."""
+        self._buffer.add_log(
+            ReadableLogRecord(
+                log_record=log_record.log_record,
+                resource=log_record.resource or Resource.get_empty(),
+                instrumentation_scope=log_record.instrumentation_scope,
+                limits=log_record.limits,
+            )
+        )
+
+    def shutdown(self) -> None:
+        """Nothing is held here."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing is held here."""
+        return True
+
+
+class BufferMetrics(MetricExporter):
+    """Encodes each collection, with delta temporality, and hands it to the buffer."""
+
+    def __init__(self, keep: Callable[[bytes], None]) -> None:
+        delta = AggregationTemporality.DELTA
+        super().__init__(preferred_temporality={Counter: delta, Histogram: delta, ObservableCounter: delta})
+        self._keep = keep
+
+    def export(
+        self,
+        metrics_data: MetricsData,
+        timeout_millis: float = 10_000,
+        **_: Any,  # noqa: ANN401
+    ) -> MetricExportResult:
+        """Take one collection."""
+        if any(scope.metrics for resource in metrics_data.resource_metrics for scope in resource.scope_metrics):
+            self._keep(encode_metrics(metrics_data).SerializeToString())
+        return MetricExportResult.SUCCESS
+
+    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:  # noqa: ANN401
+        """Nothing is held here."""
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Nothing is held here."""
+        return True

@@ -1,0 +1,69 @@
+"""Errors as RFC 9457 problem bodies, the same in every HTTP daemon."""
+
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from contracts.api import Problem
+from shared.errors import ArtifactMissing, InvalidDocuments, PermanentError, RequestRefused, TransientError
+
+MEDIA_TYPE = "application/problem+json"
+
+log = logging.getLogger(__name__)
+
+
+def install(app: FastAPI) -> None:
+    """Make `app` answer every error with a problem body."""
+    app.add_exception_handler(Exception, _answer)
+    for kind in (RequestValidationError, HTTPException, RequestRefused, PermanentError, TransientError):
+        app.add_exception_handler(kind, _answer)
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return the problem body that an exception becomes. What is not known is a 500 without details."""
+    match error:
+        case RequestRefused():
+            return _problem(error.status, error.problem, error.title, str(error), error.next_step)
+        case RequestValidationError():
+            return _problem(
+                422, "invalid-request", "The request does not fit its contract", _locations(error), "see /docs"
+            )
+        case HTTPException():
+            return _problem(error.status_code, "http", str(error.detail), str(error.detail), "see /docs")
+        case InvalidDocuments():
+            return _problem(422, "invalid-documents", "The batch was refused whole", str(error), error.next_step)
+        case ArtifactMissing():
+            return _problem(404, "artifact-missing", "The artifact is gone", str(error), error.next_step)
+        case PermanentError():
+            return _problem(422, "refused", "The request cannot be carried out", str(error), error.next_step)
+        case TransientError():
+            return _problem(503, "try-again", "Not possible at this moment", str(error), error.next_step or "try again")
+        case _:
+            return _problem(
+                500, "defect", "An unexpected error", "it stands in the daemon's log with its trace id", None
+            )
+
+
+def problem_response(problem: Problem) -> JSONResponse:
+    """Return the HTTP answer that carries a problem."""
+    headers = {"retry-after": "1"} if problem.status == 503 else None  # noqa: PLR2004 (Service Unavailable)
+    body = problem.model_dump(exclude_none=True)
+    return JSONResponse(body, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+async def _answer(request: Request, error: Exception) -> JSONResponse:
+    problem = problem_of(error)
+    if problem.status >= 500 and not isinstance(error, RequestRefused):  # noqa: PLR2004 (server errors)
+        log.error("request failed", extra={"path": request.url.path}, exc_info=error)
+    return problem_response(problem.model_copy(update={"instance": request.url.path}))
+
+
+def _problem(status: int, kind: str, title: str, detail: str, next_step: str | None) -> Problem:
+    return Problem(type=f"urn:plumbline:problem:{kind}", title=title, status=status, detail=detail, next=next_step)
+
+
+def _locations(error: RequestValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:5])

@@ -1,0 +1,70 @@
+"""The groups that daemons compose their settings of, read from `PLUMBLINE_*`, e.g. PLUMBLINE_KAFKA__BOOTSTRAP_SERVERS."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Group(BaseModel):
+    """A frozen group of settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KafkaSettings(Group):
+    """Where the broker is."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    idempotent_producer: bool = True
+    """Off for the embedded broker, which does not know InitProducerId; derived event ids absorb its duplicates."""
+    group_suffix: str = ""
+    """Appended to group ids, so that tests stay apart."""
+
+
+class RedisSettings(Group):
+    """Where the cache is."""
+
+    url: str = "redis://127.0.0.1:6379/0"
+    timeout_s: Annotated[float, Field(gt=0)] = 0.2
+    """A cache that is slower than this is treated as absent."""
+
+
+class ArtifactSettings(Group):
+    """Where artifacts and refs are."""
+
+    url: str
+    """An fsspec URL: file:///path or s3://bucket/prefix."""
+
+
+class TelemetrySettings(Group):
+    """How telemetry leaves a daemon."""
+
+    enabled: bool = True
+    buffer_items: Annotated[int, Field(gt=0)] = 20_000
+    """Spans and log records held while the broker is away; beyond it the oldest are dropped and counted."""
+    flush_interval_s: Annotated[float, Field(gt=0)] = 0.25
+    metric_interval_s: Annotated[float, Field(gt=0)] = 1.0
+
+
+class DaemonSettings(BaseSettings):
+    """What every daemon is told."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PLUMBLINE_", env_nested_delimiter="__", frozen=True, extra="ignore", populate_by_name=True
+    )
+
+    state_dir: Path
+    """A folder of the daemon's own: scratch space, checkpoints, keyed stores."""
+    artifacts: ArtifactSettings
+    kafka: KafkaSettings = KafkaSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+
+
+class OperatorSettings(BaseSettings):
+    """The secret of the operator's endpoints; it has no default, and without it they answer 403."""
+
+    model_config = SettingsConfigDict(env_prefix="PLUMBLINE_", frozen=True, extra="ignore")
+
+    operator_token: SecretStr | None = None
