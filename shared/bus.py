@@ -16,16 +16,25 @@ from typing import Any
 
 from aiokafka import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.partitioner import murmur2
 from aiokafka.structs import TopicPartition
 from faststream import AckPolicy, StreamMessage
-from faststream.exceptions import StopConsume
+from faststream.exceptions import NackMessage
 from faststream.kafka import KafkaBroker, KafkaMessage
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
 
-from contracts.envelope import Event
+from contracts.envelope import Domain, Event
 from contracts.telemetry import MESSAGE_DEAD_LETTERS, MESSAGE_DURATION
-from contracts.topics import MAX_MESSAGE_BYTES, TOPICS_BY_NAME, Topic, topics_consumed_by, topics_read_by
+from contracts.topics import (
+    MAX_DEAD_LETTER_BYTES,
+    MAX_MESSAGE_BYTES,
+    NUM_PARTITIONS,
+    TOPICS_BY_NAME,
+    Topic,
+    topics_consumed_by,
+    topics_read_by,
+)
 from shared.errors import PermanentError, PlumblineError, TransientError
 from shared.messages import cloudevent_headers, decode
 from shared.settings import KafkaSettings
@@ -41,6 +50,8 @@ MAX_DEFECT_ATTEMPTS = 3
 MAX_DEAD_LETTERS_IN_A_ROW = 10
 MAX_RETRY_PAUSE_S = 10.0
 MAX_REASON_CHARS = 1_000
+STOP_TIMEOUT_S = 2.0
+"""How long a stop waits for the message being handled; what is cut off then is delivered again. FastStream waits 15 s."""
 
 Handler = Callable[[Any], Awaitable[None]]
 """Takes an event of the topic's class; on an OTLP topic, the raw bytes."""
@@ -63,6 +74,8 @@ class Bus:
         self._dead_letters_in_a_row = 0
         self._assignment = _Assignment()
         self._num_groups = 0
+        self._subscriber: Any = None
+        self._leaving: asyncio.Task[None] | None = None
         self._stopped_because: str | None = None
         self.broker = KafkaBroker(
             settings.bootstrap_servers.split(","),
@@ -71,7 +84,8 @@ class Bus:
             acks="all",
             enable_idempotence=settings.idempotent_producer,
             allow_auto_create_topics=False,
-            max_request_size=MAX_MESSAGE_BYTES,
+            max_request_size=MAX_DEAD_LETTER_BYTES,
+            graceful_timeout=STOP_TIMEOUT_S,
             middlewares=(tracing(telemetry),),
             logger=None,
         )
@@ -98,6 +112,7 @@ class Bus:
             title=self.service,
         )
         self._num_groups += 1
+        self._subscriber = subscriber
 
         @subscriber
         async def on_message(message: KafkaMessage) -> None:
@@ -126,7 +141,7 @@ class Bus:
         async def on_state(message: KafkaMessage) -> None:
             try:
                 await _retrying(_is_transient)(self._handle, message, handlers)
-            except PermanentError:
+            except Exception:  # (FastStream would drop a defect without a word)
                 log.exception("state message left unread", extra=_place(message))
 
     async def publish(self, topic: Topic, event: Event, *, traceparent: str | None = None) -> None:
@@ -161,6 +176,10 @@ class Bus:
             return "the consumer group has not been joined yet"
         return None
 
+    def owns(self, domain: Domain) -> bool:
+        """Whether this member of the group has a domain at present; a standby does not."""
+        return partition_of(domain) in self._assignment.partitions
+
     async def _deliver(self, message: KafkaMessage, handlers: Mapping[Topic, Handler]) -> None:
         started = time.perf_counter()
         outcome = "handled"
@@ -191,7 +210,10 @@ class Bus:
                 "nothing more is consumed until a restart"
             )
             log.error("consumer stopped", extra={"reason": self._stopped_because, **_place(message)})
-            raise StopConsume
+            # From a task of its own: FastStream's StopConsume would cancel the very task that closes the consumer, which would
+            # then keep its partitions. The message is put back, for whoever reads on.
+            self._leaving = asyncio.create_task(self._subscriber.stop(), name="leave")
+            raise NackMessage
         raw = _record(message)
         topic = TOPICS_BY_NAME[raw.topic]
         expected = isinstance(error, PlumblineError)
@@ -210,18 +232,26 @@ class Bus:
         )
 
 
+def partition_of(domain: Domain) -> int:
+    """Return the partition that Kafka's default partitioner puts a domain's events in, on every topic of the table."""
+    return int(murmur2(domain.encode()) & 0x7FFFFFFF) % NUM_PARTITIONS
+
+
 class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
-    """Remembers whether the group has been joined."""
+    """Remembers whether the group has been joined, and what this member has of it."""
 
     def __init__(self) -> None:
         self.joined = False
+        self.partitions: frozenset[int] = frozenset()
 
     def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
-        """Partitions are moving."""
+        """Partitions are moving: until the group has spoken, this member has none."""
+        self.partitions = frozenset()
 
     def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
         """The group has spoken; a standby may have got none."""
         self.joined = True
+        self.partitions = frozenset(place.partition for place in assigned)
 
 
 async def _undecoded(message: StreamMessage[Any]) -> bytes:
@@ -238,7 +268,7 @@ def _checked(handlers: Mapping[Topic, Handler], table: tuple[Topic, ...], verb: 
 
 def _is_transient(error: BaseException) -> bool:
     return isinstance(error, (TransientError, KafkaError, OSError, TimeoutError)) and not isinstance(
-        error, PermanentError
+        error, (PermanentError, MessageSizeTooLargeError)
     )
 
 
@@ -247,11 +277,18 @@ def _is_worth_another_attempt(error: BaseException) -> bool:
 
 
 def _retrying(worth: Callable[[BaseException], bool]) -> Callable[..., Awaitable[None]]:
-    """Return a caller that repeats for ever after transient errors, and thrice after defects that are `worth` it."""
+    """Return a caller that repeats for ever after transient errors, and thrice after defects that are `worth` it.
+
+    Transient errors do not use up the attempts of a defect.
+    """
+    num_defects = 0
 
     def give_up(state: RetryCallState) -> bool:
+        nonlocal num_defects
         error = state.outcome.exception() if state.outcome else None
-        return error is not None and not _is_transient(error) and state.attempt_number >= MAX_DEFECT_ATTEMPTS
+        if error is not None and not _is_transient(error):
+            num_defects += 1
+        return num_defects >= MAX_DEFECT_ATTEMPTS
 
     def say(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -259,7 +296,7 @@ def _retrying(worth: Callable[[BaseException], bool]) -> Callable[..., Awaitable
 
     return AsyncRetrying(
         retry=retry_if_exception(worth),
-        wait=wait_exponential_jitter(initial=0.2, max=MAX_RETRY_PAUSE_S, jitter=0.2),
+        wait=wait_exponential_jitter(multiplier=0.2, max=MAX_RETRY_PAUSE_S, jitter=0.2),
         stop=give_up,
         before_sleep=say,
         reraise=True,

@@ -111,7 +111,7 @@ class Telemetry:
         root.handlers = [stdout, OtlpHandler(self._logs)]
         root.setLevel(logging.INFO)
         # Clients that report every reconnect as an error while a broker starts; what matters surfaces as our own error.
-        for name in ("aiokafka", "kafka", "uvicorn.access"):
+        for name in ("aiokafka", "kafka", "httpx", "uvicorn.access"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
     def _instrument(self, metric: Metric) -> Any:  # noqa: ANN401 (one of three SDK types)

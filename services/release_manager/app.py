@@ -1,0 +1,37 @@
+"""Wires the release-manager."""
+
+from functools import partial
+
+from fastapi import FastAPI
+
+from services.release_manager.adapters import SnapshotRefs
+from services.release_manager.api import routes
+from services.release_manager.handlers import register
+from services.release_manager.run import Releases
+from services.release_manager.settings import Settings
+from shared.artifacts import ArtifactStore
+from shared.bus import Bus
+from shared.clock import SystemClock
+from shared.daemon import daemon_app, every
+from shared.telemetry import Telemetry
+
+SERVICE = "release-manager"
+
+
+def build() -> FastAPI:
+    """Return the release-manager, ready to be served."""
+    settings = Settings()
+    telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka)
+    bus = Bus(SERVICE, settings.kafka, telemetry)
+    clock = SystemClock()
+    refs = SnapshotRefs(ArtifactStore(settings.artifacts.url))
+    releases = Releases(bus, refs, clock=clock, rules=settings.rollout, owns=bus.owns)
+    register(bus, releases=releases)
+    app = daemon_app(
+        bus,
+        telemetry,
+        at_start=[releases.announce_all],
+        background=[partial(every, settings.tick_s, releases.tick)],
+    )
+    app.include_router(routes(bus, releases, clock=clock, operator=settings))
+    return app

@@ -1,0 +1,164 @@
+"""Carries the state machine's steps out: one observation at a time, from the events and from the clock."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from uuid import NAMESPACE_URL
+
+from aiokafka.errors import KafkaError
+
+from contracts.envelope import Domain, Event, derived_id
+from contracts.release import ReleaseChanged, ReleaseState
+from contracts.topics import RELEASE_CHANGED
+from services.release_manager.adapters import Announcement, Snapshot, SnapshotRefs
+from services.release_manager.core.effects import (
+    Effect,
+    Evaluated,
+    Observation,
+    Publish,
+    RequestDeclined,
+    Tick,
+)
+from services.release_manager.core.rollout import advance
+from services.release_manager.settings import RolloutRules
+from shared.bus import Bus
+from shared.clock import Clock
+from shared.errors import TransientError
+
+log = logging.getLogger(__name__)
+
+
+class Releases:
+    """The releases of all domains.
+
+    A step is: write the state, then publish, then return, which acks. So a crash leaves at most a word unsaid, and that is said
+    at the next start, or before the next step. The state is read anew for each step: a member of the group that takes a domain
+    over goes on where the other one stopped.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        refs: SnapshotRefs,
+        *,
+        clock: Clock,
+        rules: RolloutRules,
+        owns: Callable[[Domain], bool],
+    ) -> None:
+        """Carry releases out.
+
+        Args:
+            bus: Where changes are published.
+            refs: Where the state is kept.
+            clock: The wall clock.
+            rules: Limits and times of rollouts.
+            owns: Whether this member of the group has a domain; only its clock is looked at then.
+        """
+        self._bus = bus
+        self._refs = refs
+        self._clock = clock
+        self._rules = rules
+        self._owns = owns
+        self._said: dict[Domain, int] = {}
+        # Handlers and the ticker take turns: each step reads, decides and writes.
+        self._turn = asyncio.Lock()
+
+    async def observe(self, domain: Domain, observation: Observation) -> None:
+        """Take one step of a domain's state machine."""
+        async with self._turn:
+            snapshot = await self._refs.load(domain) or Snapshot()
+            await self._say(domain, snapshot)
+            now = self._clock.now()
+            state, effects = advance(snapshot.state, observation, now, rules=self._rules)
+            if state == snapshot.state and not effects:
+                return
+            snapshot = _next_snapshot(snapshot, state, effects, domain=domain, cause=_cause(observation), now=now)
+            await self._refs.save(domain, snapshot)
+            _log(domain, effects)
+            await self._say(domain, snapshot)
+
+    async def tick(self) -> None:
+        """Look at the clock, for each domain. What a broker or disk refuses now is tried again at the next tick."""
+        try:
+            for domain in await self._refs.domains():
+                if self._owns(domain):
+                    await self.observe(domain, Tick())
+        except (TransientError, KafkaError, OSError):
+            log.warning("tick put off", exc_info=True)
+
+    async def announce_all(self) -> None:
+        """Publish the last change of every domain again: same revision, same event id."""
+        async with self._turn:
+            for domain in await self._refs.domains():
+                await self._say(domain, await self._refs.load(domain) or Snapshot())
+
+    async def state(self, domain: Domain) -> ReleaseState | None:
+        """Return a domain's state, or None if nothing is known of the domain."""
+        snapshot = await self._refs.load(domain)
+        return snapshot.state if snapshot else None
+
+    async def _say(self, domain: Domain, snapshot: Snapshot) -> None:
+        """Publish the last change unless this process has done so."""
+        announcement = snapshot.announcement
+        if announcement is None or self._said.get(domain) == announcement.event.state.revision:
+            return
+        await self._bus.publish(RELEASE_CHANGED, announcement.event, traceparent=announcement.traceparent)
+        self._said[domain] = announcement.event.state.revision
+
+
+def _next_snapshot(
+    snapshot: Snapshot,
+    state: ReleaseState,
+    effects: tuple[Effect, ...],
+    *,
+    domain: Domain,
+    cause: Event | None,
+    now: datetime,
+) -> Snapshot:
+    change = next((effect for effect in effects if isinstance(effect, Publish)), None)
+    if change is None:
+        return snapshot.model_copy(update={"state": state})
+    event = ReleaseChanged(
+        event_id=derived_id(NAMESPACE_URL, "plumbline-release", domain, str(state.revision)),
+        # What time alone brought about goes back to the judgement that began the rollout.
+        causation_id=cause.event_id if cause else change.candidate.evaluation_id,
+        occurred_at=now,
+        domain=domain,
+        cause=change.cause,
+        reason=change.reason,
+        bundle_digest=change.candidate.bundle_digest,
+        phase=change.phase,
+        state=state,
+    )
+    return Snapshot(state=state, announcement=Announcement(event=event, traceparent=change.candidate.traceparent))
+
+
+def _cause(observation: Observation) -> Event | None:
+    match observation:
+        case Evaluated():
+            return observation.event
+        case Tick():
+            return None
+        case _:
+            return observation
+
+
+def _log(domain: Domain, effects: tuple[Effect, ...]) -> None:
+    for effect in effects:
+        match effect:
+            case Publish():
+                log.info(
+                    "release changed",
+                    extra={
+                        "domain": domain,
+                        "phase": effect.phase,
+                        "cause": effect.cause,
+                        "reason": effect.reason,
+                        "bundle_digest": effect.candidate.bundle_digest,
+                    },
+                )
+            case RequestDeclined():
+                log.warning("rollback declined", extra={"domain": domain, "reason": effect.reason})
+            case _:
+                log.error("rollback impossible", extra={"domain": domain, "reason": effect.reason})

@@ -1,0 +1,91 @@
+"""A release-manager in memory: real bus, real refs on disk, a clock that stands still."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+from faststream.kafka import KafkaMessage, TestKafkaBroker
+
+from contracts.envelope import Event
+from contracts.release import ReleaseChanged, ReleaseRequested
+from contracts.topics import MODEL_EVALUATED, RELEASE_CHANGED, RELEASE_REQUESTED, Topic
+from services.release_manager.adapters import SnapshotRefs
+from services.release_manager.core.effects import Evaluated
+from services.release_manager.handlers import register
+from services.release_manager.run import Releases
+from shared.artifacts import ArtifactStore
+from shared.bus import Bus
+from shared.clock import FakeClock
+from shared.messages import cloudevent_headers
+from shared.settings import KafkaSettings, TelemetrySettings
+from shared.telemetry import Telemetry
+
+from .story import RULES, START, TRACEPARENT, at
+
+SERVICE = "release-manager"
+
+
+class NoSink:
+    """Takes telemetry and drops it."""
+
+    def send(self, messages: Sequence[tuple[str, bytes]]) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+class Daemon:
+    """A release-manager and what the mesh hears of it."""
+
+    def __init__(self, bus: Bus, store: ArtifactStore) -> None:
+        self.bus = bus
+        self.refs = SnapshotRefs(store)
+        self.clock = FakeClock(START)
+        self.releases = Releases(bus, self.refs, clock=self.clock, rules=RULES, owns=lambda _: True)
+        self.changes: list[tuple[ReleaseChanged, KafkaMessage]] = []
+        self.requests: list[ReleaseRequested] = []
+        register(bus, releases=self.releases)
+
+        @bus.broker.subscriber(RELEASE_CHANGED.name, group_id="listener")
+        async def on_change(message: KafkaMessage) -> None:
+            self.changes.append((ReleaseChanged.model_validate_json(message.body), message))
+
+        @bus.broker.subscriber(RELEASE_REQUESTED.name, group_id="listener")
+        async def on_request(message: KafkaMessage) -> None:
+            self.requests.append(ReleaseRequested.model_validate_json(message.body))
+
+    async def hears(self, topic: Topic, event: Event | Evaluated, *, after: float = 0) -> list[ReleaseChanged]:
+        """Let a message arrive; return what is published then."""
+        self.clock.set(self.clock.now() + (at(after) - START))
+        said = len(self.changes)
+        traceparent = event.traceparent if isinstance(event, Evaluated) else None
+        event = event.event if isinstance(event, Evaluated) else event
+        headers = cloudevent_headers(topic, event, service="test") | {"traceparent": traceparent or TRACEPARENT}
+        await self.bus.broker.publish(event.model_dump_json().encode(), topic.name, key=b"law", headers=headers)
+        return [change for change, _ in self.changes[said:]]
+
+    async def ticks(self, *, after: float) -> list[ReleaseChanged]:
+        """Let time pass; return what is published then."""
+        self.clock.set(self.clock.now() + (at(after) - START))
+        said = len(self.changes)
+        await self.releases.tick()
+        return [change for change, _ in self.changes[said:]]
+
+    async def evaluates(self, evaluation: Evaluated) -> list[ReleaseChanged]:
+        return await self.hears(MODEL_EVALUATED, evaluation)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(f"file://{tmp_path}/artifacts")
+
+
+@pytest.fixture
+async def daemon(store: ArtifactStore) -> AsyncIterator[Daemon]:
+    telemetry = Telemetry(SERVICE, TelemetrySettings(), NoSink())
+    bus = Bus(SERVICE, KafkaSettings(), telemetry)
+    daemon = Daemon(bus, store)
+    async with TestKafkaBroker(bus.broker):
+        yield daemon
+    telemetry.close()
