@@ -1,0 +1,41 @@
+"""Wires the inference-gateway."""
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+from fastapi import FastAPI
+
+from services.inference_gateway.adapters import AnswerCache, BundleShelf
+from services.inference_gateway.api import add_routes
+from services.inference_gateway.handlers import ReleaseFollower
+from services.inference_gateway.serving import Serving
+from services.inference_gateway.settings import GatewaySettings
+from shared.artifacts import ArtifactStore
+from shared.bus import Bus
+from shared.clock import SystemClock
+from shared.daemon import daemon_app
+from shared.settings import OperatorSettings
+from shared.telemetry import Telemetry
+
+SERVICE = "inference-gateway"
+
+
+def build(settings: GatewaySettings | None = None) -> FastAPI:
+    """Return the gateway, ready to be served."""
+    settings = settings or GatewaySettings()
+    telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka)
+    bus = Bus(SERVICE, settings.kafka, telemetry)
+    clock = SystemClock()
+    shelf = BundleShelf(ArtifactStore(settings.artifacts.url), settings.state_dir / "bundles")
+    cache = AnswerCache(settings.redis, ttl_s=settings.cache_ttl_s)
+    threads = ThreadPoolExecutor(settings.num_threads, thread_name_prefix="inference")
+    serving = Serving(
+        shelf=shelf, cache=cache, telemetry=telemetry, clock=clock, threads=threads, max_waiting=settings.max_waiting
+    )
+    gateway = f"{socket.gethostname()}-{uuid4().hex[:8]}"
+    follower = ReleaseFollower(bus, shelf=shelf, serving=serving, clock=clock, gateway=gateway)
+    follower.register()
+    app = daemon_app(bus, telemetry, background=[follower.run], resources=[cache])
+    add_routes(app, serving, OperatorSettings())
+    return app

@@ -1,0 +1,274 @@
+"""What the gateway serves: it follows the release state, and answers."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+from uuid import uuid4
+
+from opentelemetry.trace import Span, SpanKind, StatusCode
+
+from contracts.api import (
+    ClassifyAnswer,
+    ClassifyRequest,
+    CompleteRequest,
+    Fault,
+    FaultRequest,
+    ServedDomain,
+)
+from contracts.envelope import Digest, Domain
+from contracts.release import ReleaseState, Route
+from contracts.telemetry import ANSWER_CACHE_HITS, ANSWER_LATENCY, RELEASE_WEIGHT
+from services.inference_gateway.adapters import AnswerCache, BundleShelf
+from services.inference_gateway.core.caching import cache_key
+from services.inference_gateway.core.faults import armed, delay_s, with_first_answer
+from services.inference_gateway.core.routing import pick_bundle, servable_routes
+from shared.clock import Clock
+from shared.errors import RequestRefused
+from shared.serving import BundleSession
+from shared.telemetry import Telemetry, context_of, links_to
+
+Task = Literal["classify", "complete"]
+Result = TypeVar("Result")
+_END = object()
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assigned:
+    """One request and the bundle that answers it, from its first to its last token."""
+
+    answer_id: str
+    domain: Domain
+    task: Task
+    digest: Digest
+    session: BundleSession
+    span: Span
+    started_s: float
+
+
+class Serving:
+    """The domains that are served, their routes, and the faults that are armed."""
+
+    def __init__(
+        self, *, shelf: BundleShelf, cache: AnswerCache, telemetry: Telemetry, clock: Clock, threads: ThreadPoolExecutor,
+        max_waiting: int,
+    ) -> None:  # fmt: skip
+        self._shelf = shelf
+        self._cache = cache
+        self._telemetry = telemetry
+        self._clock = clock
+        self._threads = threads
+        self._max_waiting = max_waiting
+        self._num_waiting = 0
+        self._states: dict[Domain, ReleaseState] = {}
+        self._routes: dict[Domain, tuple[Route, ...]] = {}
+        self._release_traces: dict[Digest, str | None] = {}
+        self.faults: dict[Digest, Fault] = {}
+
+    # ---- release state
+
+    def follow(self, domain: Domain, state: ReleaseState) -> None:
+        """Route as the state says, as far as its bundles are loaded."""
+        self._states[domain] = state
+        rollouts = [*state.finished, *([state.rollout] if state.rollout else [])]
+        self._release_traces |= {rollout.candidate.bundle_digest: rollout.candidate.traceparent for rollout in rollouts}
+        routes = servable_routes(state.routes, self._shelf.loaded, present=self._routes.get(domain, ()))
+        if routes != self._routes.get(domain, ()):
+            log.info(
+                "routes changed", extra={"domain": domain, "revision": state.revision, "routes": _readable(routes)}
+            )
+        self._routes[domain] = routes
+        self._record_weights(domain, routes, state)
+
+    def wanted_digests(self) -> set[Digest]:
+        """Return the bundles that any domain wants loaded, routed ones at present included."""
+        warm = {digest for state in self._states.values() for digest in state.warm_digests}
+        routed = {route.bundle_digest for state in self._states.values() for route in state.routes}
+        present = {route.bundle_digest for routes in self._routes.values() for route in routes}
+        return warm | routed | present
+
+    def served(self) -> tuple[ServedDomain, ...]:
+        """Return what each domain is served with."""
+        return tuple(self._served_domain(domain, state) for domain, state in sorted(self._states.items()))
+
+    def arm(self, request: FaultRequest) -> Fault:
+        """Make a bundle's answers slow, as a drill."""
+        self.faults = armed(self.faults, request, now=self._clock.now())
+        log.warning("fault armed", extra=request.model_dump())
+        return self.faults[request.bundle_digest]
+
+    def disarm(self, digest: Digest) -> bool:
+        """Take a fault back; False: there was none."""
+        log.warning("fault disarmed", extra={"bundle_digest": digest})
+        return self.faults.pop(digest, None) is not None
+
+    # ---- answers
+
+    async def classify(self, request: ClassifyRequest, *, traceparent: str | None) -> ClassifyAnswer:
+        """Answer with the label of the highest score.
+
+        Raises:
+            RequestRefused: Nothing is released, or too many requests wait.
+        """
+        with self._assigned(request.domain, "classify", request.user, traceparent) as assigned:
+            if not assigned.session.labels:
+                raise RequestRefused(
+                    409, "no-labels", "This model does not classify",
+                    f"the bundle {assigned.digest} was trained on documents without labels",
+                    next_step="submit documents with a `label`, or use /v1/complete",
+                )  # fmt: skip
+            key = cache_key(assigned.digest, "classify", request.text)
+            if found := await self._cache.get(key):
+                self._count_cache_hit(assigned)
+                answer = ClassifyAnswer.model_validate_json(found)
+                return answer.model_copy(update={"answer_id": assigned.answer_id, "cached": True})
+            with self._measured(assigned):
+                await self._suffer_fault(assigned.digest)
+                prediction = (await self._in_thread(assigned.session.classify, [request.text]))[0]
+            answer = ClassifyAnswer(
+                answer_id=assigned.answer_id,
+                label=prediction.label,
+                score=prediction.score,
+                scores=prediction.scores,
+                bundle_digest=assigned.digest,
+                cached=False,
+                truncated=prediction.truncated,
+            )
+            await self._cache.put(key, answer.model_dump_json().encode())
+            return answer
+
+    @contextmanager
+    def completing(self, request: CompleteRequest, *, traceparent: str | None) -> Iterator[Assigned]:
+        """Assign a completion to a bundle, which makes all of it, also when routes change meanwhile."""
+        with self._assigned(request.domain, "complete", request.user, traceparent) as assigned:
+            yield assigned
+
+    async def complete(self, request: CompleteRequest, assigned: Assigned) -> AsyncIterator[str]:
+        """Yield the pieces of a completion; the time to the first one is what counts as latency."""
+        pieces = assigned.session.generate(
+            request.prompt,
+            max_new_tokens=request.max_new_tokens,
+            temperature=request.temperature,
+            seed=request.seed,
+        )
+        with self._measured(assigned):
+            await self._suffer_fault(assigned.digest)
+            piece = await self._in_thread(next, pieces, _END)
+        while piece is not _END:
+            yield str(piece)
+            piece = await self._in_thread(next, pieces, _END)
+
+    # ---- inside
+
+    @contextmanager
+    def _assigned(self, domain: Domain, task: Task, user: str | None, traceparent: str | None) -> Iterator[Assigned]:
+        started_s = time.perf_counter()
+        answer_id = uuid4().hex
+        digest = self._route(domain, user or answer_id)
+        # Not made current: a stream's generator moves between tasks, and a context cannot follow it there.
+        with _ended(
+            self._telemetry.tracer.start_span(
+                f"answer {task}",
+                context=context_of(traceparent),
+                kind=SpanKind.SERVER,
+                links=links_to([self._release_traces.get(digest)]),
+                attributes={
+                    "plumbline.answer.id": answer_id,
+                    "plumbline.answer.task": task,
+                    "plumbline.domain": domain,
+                    "plumbline.bundle.digest": digest,
+                },
+            )
+        ) as span:
+            yield Assigned(
+                answer_id=answer_id, domain=domain, task=task, digest=digest, session=self._shelf.session(digest),
+                span=span, started_s=started_s,
+            )  # fmt: skip
+
+    def _route(self, domain: Domain, user: str) -> Digest:
+        digest = pick_bundle(self._routes.get(domain, ()), user)
+        if digest is None:
+            raise RequestRefused(
+                503, "nothing-to-serve", "No model is released yet", f"the domain {domain} has no released bundle",
+                next_step="submit documents with `plumb ingest FILE`, then watch `plumb status --watch`",
+            )  # fmt: skip
+        return digest
+
+    @contextmanager
+    def _measured(self, assigned: Assigned) -> Iterator[None]:
+        outcome = "error"
+        try:
+            yield
+            outcome = "ok"
+        finally:
+            assigned.span.set_attribute("plumbline.answer.outcome", outcome)
+            self._telemetry.record(
+                ANSWER_LATENCY,
+                (time.perf_counter() - assigned.started_s) * 1000,
+                {
+                    "plumbline.domain": assigned.domain,
+                    "plumbline.bundle.digest": assigned.digest,
+                    "plumbline.answer.task": assigned.task,
+                    "plumbline.answer.outcome": outcome,
+                },
+            )
+
+    async def _suffer_fault(self, digest: Digest) -> None:
+        now = self._clock.now()
+        if seconds := delay_s(self.faults, digest, now=now):
+            self.faults = dict(with_first_answer(self.faults, digest, now=now))
+            await asyncio.sleep(seconds)
+
+    async def _in_thread(self, work: Callable[..., Result], *arguments: Any) -> Result:  # noqa: ANN401 (handed on)
+        if self._num_waiting >= self._max_waiting:
+            raise RequestRefused(
+                429, "too-many-requests", "Too many requests wait", f"{self._num_waiting} requests wait already",
+                next_step="try again in a second",
+            )  # fmt: skip
+        self._num_waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        finally:
+            self._num_waiting -= 1
+
+    def _count_cache_hit(self, assigned: Assigned) -> None:
+        assigned.span.set_attribute("plumbline.answer.cached", value=True)
+        self._telemetry.add(
+            ANSWER_CACHE_HITS, 1, {"plumbline.domain": assigned.domain, "plumbline.bundle.digest": assigned.digest}
+        )
+
+    def _record_weights(self, domain: Domain, routes: tuple[Route, ...], state: ReleaseState) -> None:
+        weights = dict.fromkeys(state.warm_digests, 0) | {route.bundle_digest: route.weight_percent for route in routes}
+        for digest, weight in weights.items():
+            self._telemetry.record(
+                RELEASE_WEIGHT, weight, {"plumbline.domain": domain, "plumbline.bundle.digest": digest}
+            )
+
+    def _served_domain(self, domain: Domain, state: ReleaseState) -> ServedDomain:
+        routes = self._routes.get(domain, ())
+        loaded = tuple(sorted(self._shelf.loaded))
+        labels = self._shelf.session(routes[0].bundle_digest).labels if routes else ()
+        return ServedDomain(domain=domain, routes=routes, loaded=loaded, revision=state.revision, labels=tuple(labels))
+
+
+@contextmanager
+def _ended(span: Span) -> Iterator[Span]:
+    """End a span with the block, and note the error that left it."""
+    try:
+        yield span
+    except Exception as error:
+        span.record_exception(error)
+        span.set_status(StatusCode.ERROR)
+        raise
+    finally:
+        span.end()
+
+
+def _readable(routes: tuple[Route, ...]) -> dict[str, int]:
+    return {route.bundle_digest[:12]: route.weight_percent for route in routes}

@@ -1,0 +1,19 @@
+"""What the gateway is told."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.settings import DaemonSettings, RedisSettings
+
+
+class GatewaySettings(DaemonSettings):
+    """Settings of the inference-gateway."""
+
+    redis: RedisSettings = RedisSettings()
+    cache_ttl_s: Annotated[int, Field(ge=0)] = 3600
+    """How long an answer is kept in the cache; 0: no cache."""
+    num_threads: Annotated[int, Field(ge=1)] = 2
+    """Inference threads; each runs one request on one core."""
+    max_waiting: Annotated[int, Field(ge=1)] = 128
+    """Requests that may wait for a thread; beyond it the answer is 429."""

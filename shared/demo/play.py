@@ -1,0 +1,178 @@
+"""Sets the stage, plays the acts, writes the report, and leaves nothing running."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import psutil
+from rich.console import Console
+
+from shared.demo import story
+from shared.demo.load import Load
+from shared.demo.report import BundleSummary, Canary, Drill, Report, Traffic, findings
+from shared.demo.screen import Screen
+from shared.demo.settings import DEMO_SETTINGS, DOMAIN
+from shared.demo.stage import Stage
+from shared.demo.statutes import Statutes, load_statutes, snippets
+from shared.demo.tail import EventTail
+from shared.demo.watch import WeightWatch
+from shared.embedded.control import environment_of, locked, start_detached, stop_mesh
+from shared.embedded.layout import Layout, layout_of, operator_token
+from shared.embedded.record import MeshPhase, MeshRecord, read_record
+from shared.embedded.settings import EmbeddedSettings
+from shared.errors import MeshError
+
+READY_TIMEOUT_S = 90.0
+STOP_TIMEOUT_S = 40.0
+POLL_S = 0.1
+SNIPPET_CHARS = 64
+NUM_MEMORY_DIGITS = 1
+
+
+def main(state_dir: Path, console: Console | None = None) -> int:
+    """Play the demo in a state directory of its own; return 0 if the records show the story, else 1.
+
+    A previous run's directory is removed first: a run starts clean or not at all.
+
+    Raises:
+        MeshError: The mesh could not be started, or an act did not come to its end.
+    """
+    layout = layout_of(state_dir)
+    _clean(layout)
+    screen = Screen(console or Console())
+    with screen:
+        try:
+            report = asyncio.run(_play(layout, screen))
+        finally:
+            stop_mesh(layout, within_s=STOP_TIMEOUT_S)
+    path = layout.root / "report.json"
+    path.write_text(report.model_dump_json(indent=2), encoding="utf-8")
+    missing = findings(report)
+    for finding in missing:
+        screen.say(f"[bold red]not proved[/] {finding}")
+    verdict = "the records do not show the whole story" if missing else "the records show the whole story"
+    screen.say(f"\n{verdict}, in {report.duration_s:.0f} s: {path}")
+    return 1 if missing else 0
+
+
+async def _play(layout: Layout, screen: Screen) -> Report:
+    began_at, began = datetime.now(UTC), time.monotonic()
+    statutes = load_statutes()
+    screen.act("a  the mesh starts", "Kafka-compatible broker, cache and eight daemons, each a process of its own")
+    for name, value in DEMO_SETTINGS.items():
+        screen.say(f"  [dim]{name}={value}[/]")
+    mesh = await _started(layout)
+    screen.say(f"  ready after {mesh.ready_after_s or 0:.1f} s; gateway {mesh.urls['inference-gateway']}")
+    async with _stage(mesh, screen, layout, statutes) as stage:
+        screen.act(
+            "b  the first model", f"{len(statutes.first):,} articles of versions before 2025, through the ingest API"
+        )
+        first = await story.first_release(stage)
+        screen.act("c  questions", "articles of laws that no training saw, and what the released bundle says")
+        await story.ask(stage)
+        screen.act(
+            "d  amendments", f"{len(statutes.later):,} articles of later versions, produced to Kafka; users keep asking"
+        )
+        async with story.under_load(stage):
+            second, promotion = await story.promotion(stage)
+            screen.act(
+                "e  the rollback drill", f"a training on the {len(statutes.held_back)} articles held back, then a fault"
+            )
+            third, rollback, drill = await story.drill(stage)
+        screen.act("f  why", "from the last answer back to the documents")
+        last = await story.ask(stage)
+        await story.why(stage, last)
+        report = _report(stage, (first, second, third), promotion, rollback, drill, began_at=began_at, began=began)
+    screen.drill(report)
+    return report
+
+
+@asynccontextmanager
+async def _stage(mesh: MeshRecord, screen: Screen, layout: Layout, statutes: Statutes) -> AsyncIterator[Stage]:
+    tail = EventTail(mesh.bootstrap_servers, on_seen=screen.event)
+    watch = WeightWatch(mesh.urls["inference-gateway"], DOMAIN, on_change=screen.weights)
+    texts = snippets(statutes.first + statutes.later, num_chars=SNIPPET_CHARS)
+    load = Load(mesh.urls["inference-gateway"], texts, domain=DOMAIN)
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=60.0))
+        tasks = [asyncio.create_task(tail.run()), asyncio.create_task(watch.run())]
+        try:
+            yield Stage(
+                mesh=mesh, http=http, tail=tail, watch=watch, load=load, screen=screen, statutes=statutes,
+                operator_token=operator_token(layout),
+            )  # fmt: skip
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+
+def _clean(layout: Layout) -> None:
+    stop_mesh(layout, within_s=STOP_TIMEOUT_S)
+    if layout.root.exists() and any(layout.root.iterdir()) and not layout.record.exists():
+        msg = f"{layout.root} holds something that is not a mesh"
+        raise MeshError(msg, next_step="name another directory with --state-dir")
+    with locked(layout):
+        shutil.rmtree(layout.root)
+
+
+async def _started(layout: Layout) -> MeshRecord:
+    environment = {**environment_of(EmbeddedSettings(state_dir=layout.root)), **DEMO_SETTINGS}
+    supervisor = start_detached(layout, environment)
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while time.monotonic() < deadline and supervisor.poll() is None:
+        record = read_record(layout.record)
+        if record and record.phase is MeshPhase.READY:
+            return record
+        await asyncio.sleep(POLL_S)
+    msg = f"the mesh was not ready within {READY_TIMEOUT_S:.0f} s"
+    raise MeshError(msg, next_step=f"read the logs in {layout.root / 'logs'}")
+
+
+def _report(
+    stage: Stage, bundles: tuple[BundleSummary, ...], promotion: Canary, rollback: Canary, drill: Drill, *,
+    began_at: datetime, began: float,
+) -> Report:  # fmt: skip
+    statutes = stage.statutes
+    return Report(
+        began_at=began_at,
+        ended_at=datetime.now(UTC),
+        duration_s=time.monotonic() - began,
+        ready_after_s=stage.mesh.ready_after_s,
+        settings=DEMO_SETTINGS,
+        num_documents=len(statutes.first) + len(statutes.later) + len(statutes.held_back),
+        num_duplicates=story.num_duplicates(stage),
+        steps=tuple(stage.steps),
+        bundles=bundles,
+        promotion=promotion,
+        rollback=rollback,
+        drill=drill,
+        weights=tuple(stage.watch.samples),
+        traffic=_traffic(stage.load),
+        memory_mb=_memory_mb(stage.mesh),
+    )
+
+
+def _traffic(load: Load) -> tuple[Traffic, ...]:
+    return tuple(
+        Traffic(
+            second=second, bundle_digest=digest, requests=tally.requests, failures=tally.failures, p95_ms=tally.p95_ms
+        )
+        for second, bundles in sorted(load.traffic.items())
+        for digest, tally in sorted(bundles.items())
+    )
+
+
+def _memory_mb(mesh: MeshRecord) -> dict[str, float]:
+    """Return each process's resident memory, in megabytes."""
+    found = {}
+    for process in mesh.processes:
+        if process.mark and psutil.pid_exists(process.mark.pid):
+            rss = psutil.Process(process.mark.pid).memory_info().rss
+            found[process.name] = round(rss / 1e6, NUM_MEMORY_DIGITS)
+    return found

@@ -1,0 +1,175 @@
+"""What the demo proves: the report that it writes, and the findings that decide its exit code."""
+
+from collections.abc import Iterable, Sequence
+from itertools import dropwhile, pairwise
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field
+
+from contracts.envelope import Contract, Digest
+from contracts.evaluation import Score
+from shared.demo.load import NO_BUNDLE, NUM_USERS
+
+MIN_REQUESTS_PER_S = 40.0
+"""What the story calls real load, as a mean over each canary."""
+MIN_USERS = 200
+
+
+class Proof(Contract):
+    """An event that shows a step."""
+
+    topic: str
+    event_id: UUID
+    causation_id: UUID | None
+    occurred_at: AwareDatetime
+    trace_id: str | None
+
+
+class Step(Contract):
+    """One step of the story, when it ended, how long it took, and the events that prove it."""
+
+    name: str
+    ended_at: AwareDatetime
+    duration_s: float
+    proofs: tuple[Proof, ...]
+
+
+class Weights(Contract):
+    """The weights in percent that the gateway routed by, as it said at this moment."""
+
+    at: AwareDatetime
+    percent: dict[Digest, int]
+
+
+class Traffic(Contract):
+    """One second of one bundle's answers, as its users saw it; `none` stands for requests that got no answer."""
+
+    second: int
+    bundle_digest: str
+    requests: int
+    failures: int
+    p95_ms: float | None
+
+
+class Canary(Contract):
+    """A rollout that went through a canary.
+
+    Attributes:
+        released_percent: The candidate's weights in the events' routes, in order, e.g. 10, 100.
+        began_at: When it got its first share.
+        ended_at: When the share became all or nothing.
+    """
+
+    candidate: Digest
+    baseline: Digest
+    released_percent: tuple[int, ...]
+    began_at: AwareDatetime
+    ended_at: AwareDatetime
+
+
+class BundleSummary(Contract):
+    """A bundle of the story and what it was judged to be."""
+
+    bundle_digest: Digest
+    ancestors: tuple[Digest, ...]
+    corpus_digest: Digest
+    tokenizer_digest: Digest
+    num_tokens: int
+    training_s: float
+    scores: tuple[Score, ...]
+    floor_accuracy: float
+
+
+class Drill(Contract):
+    """The times of the rollback drill, in seconds from the first slow answer."""
+
+    first_slow_answer_at: AwareDatetime
+    alert_s: float
+    decided_s: float
+    nothing_routed_s: float
+    alert_reason: str
+    cause: str
+    answered_by_after: Digest
+
+
+class Report(Contract):
+    """The whole story."""
+
+    began_at: AwareDatetime
+    ended_at: AwareDatetime
+    duration_s: float
+    ready_after_s: float | None
+    settings: dict[str, str]
+    num_documents: int
+    num_duplicates: int
+    num_users: Annotated[int, Field(ge=0)] = NUM_USERS
+    steps: tuple[Step, ...]
+    bundles: tuple[BundleSummary, ...]
+    promotion: Canary
+    rollback: Canary
+    drill: Drill
+    weights: tuple[Weights, ...]
+    traffic: tuple[Traffic, ...]
+    memory_mb: dict[str, float]
+
+
+def findings(report: Report) -> list[str]:
+    """Return what the records do not show although the story claims it; empty: all is proved."""
+    return [
+        *_weights_findings("promotion", report.promotion, (10, 100), report.weights),
+        *_weights_findings("rollback", report.rollback, (10, 0), report.weights),
+        *_traffic_findings("promotion", report.promotion, report.traffic),
+        *_traffic_findings("rollback", report.rollback, report.traffic),
+        *_failure_findings(report.traffic),
+        *_drill_findings(report),
+        *([] if report.num_users >= MIN_USERS else [f"only {report.num_users} users, not {MIN_USERS}"]),
+    ]
+
+
+def changes(weights: Iterable[Weights], digest: Digest) -> tuple[int, ...]:
+    """Return the weights that a bundle had one after the other, repetitions left out.
+
+    Example:
+        0, 0, 10, 10, 100 gives (0, 10, 100).
+    """
+    percents = [sample.percent.get(digest, 0) for sample in weights]
+    return tuple(percents[:1]) + tuple(after for before, after in pairwise(percents) if after != before)
+
+
+def _weights_findings(name: str, canary: Canary, wanted: tuple[int, ...], weights: Sequence[Weights]) -> list[str]:
+    found = []
+    if canary.released_percent != wanted:
+        found.append(f"{name}: the events say {canary.released_percent}, not {wanted}")
+    # Later it is the baseline of the next canary: what counts is how it began.
+    seen = tuple(dropwhile(lambda percent: percent == 0, changes(weights, canary.candidate)))
+    if seen[: len(wanted)] != wanted:
+        found.append(f"{name}: the gateway routed {seen}, not {wanted}")
+    return found
+
+
+def _traffic_findings(name: str, canary: Canary, traffic: Sequence[Traffic]) -> list[str]:
+    began, ended = canary.began_at.timestamp(), canary.ended_at.timestamp()
+    during = [second for second in traffic if began <= second.second < ended]
+    found = []
+    for role, digest in (("candidate", canary.candidate), ("baseline", canary.baseline)):
+        if not sum(second.requests for second in during if second.bundle_digest == digest):
+            found.append(f"{name}: the {role} took no traffic during the canary")
+    seconds = {second.second for second in during}
+    rate = sum(second.requests for second in during) / max(1, len(seconds))
+    if rate < MIN_REQUESTS_PER_S:
+        found.append(f"{name}: {rate:.1f} requests a second, not {MIN_REQUESTS_PER_S:.0f}")
+    return found
+
+
+def _failure_findings(traffic: Sequence[Traffic]) -> list[str]:
+    failed = sum(second.failures for second in traffic)
+    unanswered = sum(second.requests for second in traffic if second.bundle_digest == NO_BUNDLE)
+    return [f"{failed} requests failed, {unanswered} of them without an answer"] if failed else []
+
+
+def _drill_findings(report: Report) -> list[str]:
+    drill = report.drill
+    if drill.answered_by_after != report.rollback.baseline:
+        return [f"after the rollback {drill.answered_by_after} answered, not {report.rollback.baseline}"]
+    return []
