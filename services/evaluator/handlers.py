@@ -1,0 +1,108 @@
+"""Sealed bundle in, judgement out."""
+
+import asyncio
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contracts.evaluation import ModelEvaluated
+from contracts.topics import MODEL_EVALUATED, MODEL_TRAINED, RELEASE_CHANGED
+from contracts.training import ModelTrained
+from services.evaluator.core import EvaluationJob, Judgement
+from services.evaluator.settings import Gates
+from shared.artifacts import ArtifactStore
+from shared.bus import Bus
+from shared.child import run_child
+from shared.clock import Clock
+from shared.releases import ServingBundles
+from shared.runs import Runs
+
+CHILD = "services.evaluator.run"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluating:
+    """Runs the child process for a bundle.
+
+    Attributes:
+        folder: Scratch space; a run's job stays there until the run is finished.
+    """
+
+    serving: ServingBundles
+    artifacts_url: str
+    gates: Gates
+    folder: Path
+
+    async def evaluate(self, event: ModelTrained) -> tuple[EvaluationJob, Judgement]:
+        """Return the judgement of a bundle, and what it was asked.
+
+        Raises:
+            RunFailed: It cannot be judged.
+            ChildCrashed: The child died again and again.
+        """
+        job_file = self.folder / str(event.event_id) / "job.json"
+        job = await asyncio.to_thread(self._job, event, job_file)
+        result = await run_child(CHILD, job_file, on_progress=_log_progress)
+        return job, Judgement.model_validate(result)
+
+    def forget(self, event: ModelTrained) -> None:
+        """Remove the scratch space of a finished run."""
+        shutil.rmtree(self.folder / str(event.event_id), ignore_errors=True)
+
+    def _job(self, event: ModelTrained, job_file: Path) -> EvaluationJob:
+        if job_file.exists():
+            return EvaluationJob.model_validate_json(job_file.read_text())
+        serving_digest = self.serving.digest(event.domain)
+        job = EvaluationJob(
+            artifacts_url=self.artifacts_url,
+            bundle_digest=event.bundle_digest,
+            corpus_digest=event.corpus_digest,
+            # A bundle that is trained anew from the same corpus is not compared with itself.
+            serving_digest=serving_digest if serving_digest != event.bundle_digest else None,
+            gates=self.gates,
+        )
+        job_file.parent.mkdir(parents=True, exist_ok=True)
+        partial = job_file.with_name(".job.json")
+        partial.write_text(job.model_dump_json())
+        partial.replace(job_file)
+        return job
+
+
+def register(bus: Bus, *, evaluating: Evaluating, runs: Runs, store: ArtifactStore, clock: Clock) -> None:
+    """Subscribe the evaluator to the mesh."""
+
+    async def on_model_trained(event: ModelTrained) -> None:
+        async with runs.claimed(event.event_id):
+            finished = await asyncio.to_thread(runs.result, event.event_id)
+            evaluated = ModelEvaluated.model_validate_json(finished) if finished else await run(event)
+        await bus.publish(MODEL_EVALUATED, evaluated)
+
+    async def run(event: ModelTrained) -> ModelEvaluated:
+        job, judgement = await evaluating.evaluate(event)
+        evaluated = ModelEvaluated.caused_by(
+            event,
+            now=clock.now(),
+            run_id=event.run_id,
+            bundle_digest=event.bundle_digest,
+            corpus_digest=event.corpus_digest,
+            ancestors=event.ancestors,
+            serving_digest=job.serving_digest,
+            **{name: getattr(judgement, name) for name in Judgement.model_fields},
+        )
+        body = evaluated.model_dump_json().encode()
+        log.info("evaluated", extra={"bundle_digest": event.bundle_digest, "passed": judgement.passed})
+        await asyncio.to_thread(store.write_ref, f"bundles/{event.bundle_digest}/evaluation", body)
+        await asyncio.to_thread(runs.finish, event.event_id, body)
+        await asyncio.to_thread(evaluating.forget, event)
+        return evaluated
+
+    bus.consume({MODEL_TRAINED: on_model_trained})
+    bus.read({RELEASE_CHANGED: evaluating.serving.remember})
+
+
+async def _log_progress(line: dict[str, Any]) -> None:
+    log.info("evaluating", extra=line)

@@ -1,0 +1,43 @@
+"""Which bundle serves each domain, for daemons that compare with it or go on from it.
+
+Known from `release-changed`, read without a group; and before the first of these was read, from the release-manager's ref:
+without it, a daemon that has just started would take a serving domain for a new one.
+"""
+
+from contracts.envelope import Contract, Digest, Domain
+from contracts.release import ReleaseChanged, ReleaseState
+from shared.artifacts import ArtifactStore
+
+
+def snapshot_ref(domain: Domain) -> str:
+    """Return the name of the ref that holds a domain's release state; the release-manager is its writer."""
+    return f"releases/{domain}.json"
+
+
+class _Snapshot(Contract):
+    """As much of the ref as is read here."""
+
+    state: ReleaseState
+
+
+class ServingBundles:
+    """The newest release state of each domain."""
+
+    def __init__(self, store: ArtifactStore) -> None:
+        self._store = store
+        self._states: dict[Domain, ReleaseState] = {}
+
+    async def remember(self, event: ReleaseChanged) -> None:
+        """Take a domain's state, unless a newer one is known."""
+        known = self._states.get(event.domain)
+        if known is None or event.state.revision >= known.revision:
+            self._states[event.domain] = event.state
+
+    def digest(self, domain: Domain) -> Digest | None:
+        """Return the bundle that serves a domain, or None; may read a ref, so call it off the event loop."""
+        state = self._states.get(domain) or self._snapshot(domain)
+        return state.serving_digest if state else None
+
+    def _snapshot(self, domain: Domain) -> ReleaseState | None:
+        data = self._store.read_ref(snapshot_ref(domain))
+        return _Snapshot.model_validate_json(data).state if data else None
