@@ -15,6 +15,8 @@ from contracts.training import ModelTrained, TokenizerReady, TrainingProgressed,
 
 NUM_PARTITIONS = 4
 MAX_MESSAGE_BYTES = 1_048_576
+MAX_DEAD_LETTER_BYTES = MAX_MESSAGE_BYTES + 65_536
+"""A dead letter is the message and the reason: the largest message must fit, or its consumer would never get past it."""
 DAY_H = 24
 
 

@@ -176,6 +176,10 @@ class Bus:
             return "the consumer group has not been joined yet"
         return None
 
+    async def until_done(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do some work, again after transient errors and for as long as it takes."""
+        await _retrying(_is_transient)(work)
+
     def owns(self, domain: Domain) -> bool:
         """Whether this member of the group has a domain at present; a standby does not."""
         return partition_of(domain) in self._assignment.partitions

@@ -117,7 +117,8 @@ def exit_with_parent() -> None:
     """End this process as soon as its standard input does; called by a child before its work."""
 
     def watch() -> None:
-        while sys.stdin.buffer.read(4096):
+        # Not the buffered reader: its lock, held by this thread, would crash the interpreter at its end.
+        while os.read(sys.stdin.fileno(), 4096):
             pass
         os._exit(0)
 

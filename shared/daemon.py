@@ -89,7 +89,7 @@ async def _run(bus: Bus, at_start: Sequence[Work], background: Sequence[Work], s
     try:
         await bus.connect()
         for work in at_start:
-            await work()
+            await bus.until_done(work)
         await bus.start()
         state.unready_because = None
         async with asyncio.TaskGroup() as group:

@@ -7,7 +7,7 @@ the work that is being observed.
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from kafka import KafkaProducer
@@ -21,11 +21,13 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricExpor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
-from contracts.topics import OTLP_LOGS, OTLP_METRICS, OTLP_SPANS
+from contracts.topics import MAX_MESSAGE_BYTES, OTLP_LOGS, OTLP_METRICS, OTLP_SPANS
 from shared.settings import KafkaSettings, TelemetrySettings
 
 MAX_ITEMS_PER_MESSAGE = 500
-"""About 75 kB of spans (150 bytes each), far below a message's limit."""
+"""About 75 kB of spans (150 bytes each)."""
+MAX_PAYLOAD_BYTES = MAX_MESSAGE_BYTES * 9 // 10
+"""The rest is for the record's key, headers and framing. What the broker refuses for its size it would refuse for ever."""
 SEND_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
 
@@ -118,7 +120,10 @@ class OtlpBuffer:
         self._add(self._logs, record, "log", self._max_items)
 
     def add_metrics(self, export: bytes) -> None:
-        """Keep one encoded metric export until it is sent."""
+        """Keep one encoded metric export until it is sent; one that no broker would take is dropped and counted."""
+        if len(export) > MAX_PAYLOAD_BYTES:
+            self._count_dropped("metric")
+            return
         self._add(self._metrics, export, "metric", self._max_metric_exports)
 
     def flush(self) -> bool:
@@ -146,18 +151,37 @@ class OtlpBuffer:
 
     def _drain(self) -> list[tuple[str, bytes]]:
         messages = [(OTLP_METRICS.name, export) for export in self._take(self._metrics, MAX_ITEMS_PER_MESSAGE)]
-        if spans := self._take(self._spans, MAX_ITEMS_PER_MESSAGE):
-            messages.append((OTLP_SPANS.name, encode_spans(spans).SerializeToString()))
-        if records := self._take(self._logs, MAX_ITEMS_PER_MESSAGE):
-            messages.append((OTLP_LOGS.name, encode_logs(records).SerializeToString()))
+        spans = self._take(self._spans, MAX_ITEMS_PER_MESSAGE)
+        records = self._take(self._logs, MAX_ITEMS_PER_MESSAGE)
+        messages += [(OTLP_SPANS.name, payload) for payload in self._encoded(spans, encode_spans, "span")]
+        messages += [(OTLP_LOGS.name, payload) for payload in self._encoded(records, encode_logs, "log")]
         return messages
+
+    def _encoded(self, items: list[Any], encode: Callable[[list[Any]], Any], signal: str) -> Iterator[bytes]:
+        """Yield the items in as few payloads as a broker takes; one that is too large by itself is dropped and counted."""
+        payload = encode(items).SerializeToString() if items else b""
+        half = len(items) // 2
+        if len(payload) > MAX_PAYLOAD_BYTES and half:
+            yield from self._encoded(items[:half], encode, signal)
+            yield from self._encoded(items[half:], encode, signal)
+        elif len(payload) > MAX_PAYLOAD_BYTES:
+            self._count_dropped(signal)
+        elif payload:
+            yield payload
+
+    def _count_dropped(self, signal: str) -> None:
+        with self._lock:
+            self.dropped[signal] += 1
 
     def _run(self) -> None:
         while not self._closing.wait(self._interval_s):
-            while self.flush() and (self._spans or self._logs):
-                pass
-        self.flush()
+            self._flush_all()
+        self._flush_all()
         self._sink.close()
+
+    def _flush_all(self) -> None:
+        while self.flush() and (self._spans or self._logs or self._metrics):
+            pass
 
 
 class BufferSpans(SpanProcessor):

@@ -1,7 +1,7 @@
 """Which bundle serves each domain, for daemons that compare with it or go on from it.
 
-Known from `release-changed`, read without a group; and before the first of these was read, from the release-manager's ref:
-without it, a daemon that has just started would take a serving domain for a new one.
+Known from `release-changed`, read without a group, and from the release-manager's ref, whichever is newer: a daemon that has just
+started has not read the topic to its end, and would take a serving domain for a new one or an old bundle for the serving one.
 """
 
 from contracts.envelope import Contract, Digest, Domain
@@ -35,9 +35,9 @@ class ServingBundles:
 
     def digest(self, domain: Domain) -> Digest | None:
         """Return the bundle that serves a domain, or None; may read a ref, so call it off the event loop."""
-        state = self._states.get(domain) or self._snapshot(domain)
-        return state.serving_digest if state else None
+        states = [self._states.get(domain, ReleaseState()), self._snapshot(domain)]
+        return max(states, key=lambda state: state.revision).serving_digest
 
-    def _snapshot(self, domain: Domain) -> ReleaseState | None:
+    def _snapshot(self, domain: Domain) -> ReleaseState:
         data = self._store.read_ref(snapshot_ref(domain))
-        return _Snapshot.model_validate_json(data).state if data else None
+        return _Snapshot.model_validate_json(data).state if data else ReleaseState()

@@ -65,6 +65,9 @@ class DaemonSettings(BaseSettings):
 class OperatorSettings(BaseSettings):
     """The secret of the operator's endpoints; it has no default, and without it they answer 403."""
 
-    model_config = SettingsConfigDict(env_prefix="PLUMBLINE_", frozen=True, extra="ignore")
+    # The delimiter is said again, since a daemon that inherits from both groups takes the last one's configuration.
+    model_config = SettingsConfigDict(
+        env_prefix="PLUMBLINE_", env_nested_delimiter="__", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     operator_token: SecretStr | None = None

@@ -6,7 +6,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 from kafka.errors import TopicAlreadyExistsError
 
-from contracts.topics import NUM_PARTITIONS, TOPICS, Topic
+from contracts.topics import MAX_DEAD_LETTER_BYTES, NUM_PARTITIONS, TOPICS, Topic
 
 HOUR_MS = 3_600_000
 DEAD_LETTER_RETENTION_H = 30 * 24
@@ -56,5 +56,9 @@ def _new_topics(topic: Topic, replication_factor: int) -> Iterator[NewTopic]:
         configs = {"cleanup.policy": "delete", "retention.ms": str(topic.retention_h * HOUR_MS)}
     yield NewTopic(topic.name, NUM_PARTITIONS, replication_factor, topic_configs=configs)
     if topic.consumers:
-        kept = {"cleanup.policy": "delete", "retention.ms": str(DEAD_LETTER_RETENTION_H * HOUR_MS)}
+        kept = {
+            "cleanup.policy": "delete",
+            "retention.ms": str(DEAD_LETTER_RETENTION_H * HOUR_MS),
+            "max.message.bytes": str(MAX_DEAD_LETTER_BYTES),
+        }
         yield NewTopic(topic.dead_letter_name, NUM_PARTITIONS, replication_factor, topic_configs=kept)

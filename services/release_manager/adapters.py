@@ -8,6 +8,7 @@ from contracts.envelope import Contract, Domain
 from contracts.release import ReleaseChanged, ReleaseState
 from shared.artifacts import ArtifactStore
 from shared.errors import ArtifactCorrupt
+from shared.releases import snapshot_ref
 
 REFS = "releases"
 
@@ -43,19 +44,15 @@ class SnapshotRefs:
         Raises:
             ArtifactCorrupt: What is stored is not a snapshot.
         """
-        data = await asyncio.to_thread(self._store.read_ref, _name(domain))
+        data = await asyncio.to_thread(self._store.read_ref, snapshot_ref(domain))
         if data is None:
             return None
         try:
             return Snapshot.model_validate_json(data)
         except ValidationError as error:
             msg = f"the release state of {domain} cannot be read: {error.errors(include_url=False)[0]['msg']}"
-            raise ArtifactCorrupt(msg, next_step=f"restore the ref {_name(domain)} from a copy") from error
+            raise ArtifactCorrupt(msg, next_step=f"restore the ref {snapshot_ref(domain)} from a copy") from error
 
     async def save(self, domain: Domain, snapshot: Snapshot) -> None:
         """Replace a domain's snapshot."""
-        await asyncio.to_thread(self._store.write_ref, _name(domain), snapshot.model_dump_json().encode())
-
-
-def _name(domain: Domain) -> str:
-    return f"{REFS}/{domain}.json"
+        await asyncio.to_thread(self._store.write_ref, snapshot_ref(domain), snapshot.model_dump_json().encode())

@@ -1,0 +1,54 @@
+"""Wires the cleaner."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI
+
+from services.cleaner import handlers
+from services.cleaner.batches import BatchCleaning
+from services.cleaner.cutter import Cutter
+from services.cleaner.ledger import Ledger
+from services.cleaner.settings import Settings
+from services.cleaner.versions import Versions
+from shared.artifacts import ArtifactStore
+from shared.bus import Bus
+from shared.clock import Clock, SystemClock
+from shared.daemon import daemon_app, every
+from shared.telemetry import Telemetry
+
+SERVICE = "cleaner"
+
+
+def build() -> FastAPI:
+    """Return the cleaner, ready to be served."""
+    settings = Settings()
+    telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka)
+    return wire(settings, Bus(SERVICE, settings.kafka, telemetry), telemetry, SystemClock())
+
+
+def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> FastAPI:
+    """Return the cleaner on the given bus, telemetry and clock."""
+    store = ArtifactStore(settings.artifacts.url)
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(settings.state_dir / "ledger.sqlite")
+    lock = asyncio.Lock()
+    cleaning = BatchCleaning(store=store, ledger=ledger, rules=settings.corpus)
+    versions = Versions(store=store, ledger=ledger, rules=settings.corpus, started_at=clock.now())
+    cutter = Cutter(bus, telemetry, versions=versions, lock=lock, clock=clock)
+    handlers.register(bus, telemetry, cleaning=cleaning, versions=versions, lock=lock, clock=clock)
+    return daemon_app(
+        bus,
+        telemetry,
+        at_start=[cutter.announce_again],
+        background=[partial(every, settings.tick_s, cutter.tick)],
+        resources=[_open(ledger)],
+    )
+
+
+@asynccontextmanager
+async def _open(ledger: Ledger) -> AsyncIterator[None]:
+    with ledger:
+        yield

@@ -1,0 +1,130 @@
+"""When a corpus version is cut, and what it holds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from contracts.corpus import CorpusVersioned
+from contracts.envelope import derived_id
+from services.cleaner.settings import CorpusRules
+from shared.corpus import CorpusBatch, CorpusManifest
+
+CORPUS_NAMESPACE = UUID("0b6a3f9e-7a43-5f0c-8f0e-5d1f3c2a9b10")
+"""Names the events of corpus versions; pinned, since they are sent again at every start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pending:
+    """New documents that no version holds yet.
+
+    Attributes:
+        last_change_at: When the last batch was cleaned, or the daemon started, whichever is later.
+    """
+
+    num_documents: int
+    last_change_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Somebody waits for a version.
+
+    Attributes:
+        event_id: The `training-requested` event.
+        traceparent: W3C trace context of the request.
+        missing: Batches that it waits for and that are not clean yet.
+    """
+
+    event_id: UUID
+    reason: str
+    received_at: datetime
+    traceparent: str | None
+    missing: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """Nothing to do yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """Cut a version now; `request` is None when the number of new documents asked for it."""
+
+    request: Request | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NothingNew:
+    """The request cannot be met: all that it waited for is in a version already, or added nothing."""
+
+    request: Request
+
+
+Decision = Wait | Cut | NothingNew
+
+
+def decide(pending: Pending, requests: Sequence[Request], now: datetime, rules: CorpusRules) -> Decision:
+    """Return what to do for one domain at `now`.
+
+    A request whose batches are clean goes first, the oldest of them. One that still waits restarts the quiet, so that a version
+    is not cut just before what it waits for arrives; it does not block the rules for ever.
+    """
+    ready = next((request for request in requests if not request.missing), None)
+    if ready is not None:
+        return Cut(request=ready) if pending.num_documents else NothingNew(request=ready)
+    quiet_since = max([pending.last_change_at, *(request.received_at for request in requests)])
+    is_due = pending.num_documents >= rules.min_new_documents and now - quiet_since >= timedelta(seconds=rules.quiet_s)
+    return Cut(request=None) if is_due else Wait()
+
+
+def next_manifest(
+    domain: str,
+    *,
+    parent: tuple[str, CorpusManifest] | None,
+    new_batches: Sequence[CorpusBatch],
+    quarantined: frozenset[UUID],
+) -> CorpusManifest:
+    """Return the version that follows `parent` (its digest and manifest).
+
+    Args:
+        domain: Whose corpus it is.
+        parent: The latest version, or None for the first.
+        new_batches: Batches since then, oldest first.
+        quarantined: Batches that are left out, the parent's included.
+    """
+    parent_digest, old = parent or (None, None)
+    batches = (*(old.batches if old else ()), *new_batches)
+    new_ids = {batch.batch_id for batch in new_batches}
+    kept = tuple(batch for batch in batches if batch.batch_id not in quarantined)
+    return CorpusManifest(
+        domain=domain,
+        number=old.number + 1 if old else 1,
+        parent_digest=parent_digest,
+        batches=kept,
+        new_batch_ids=tuple(batch.batch_id for batch in kept if batch.batch_id in new_ids),
+        quarantined_batch_ids=tuple(sorted(quarantined)),
+    )
+
+
+def announcement(digest: str, manifest: CorpusManifest, now: datetime, request: Request | None) -> CorpusVersioned:
+    """Return the event that says so; its id follows from the version's digest.
+
+    Its cause is the request, or else the batch that came last: one of many, which the manifest lists and the trace links.
+    """
+    new = [batch for batch in manifest.batches if batch.batch_id in manifest.new_batch_ids]
+    last = new[-1].event_id if new else None
+    return CorpusVersioned(
+        event_id=derived_id(CORPUS_NAMESPACE, digest),
+        causation_id=request.event_id if request else last,
+        occurred_at=now,
+        domain=manifest.domain,
+        corpus_digest=digest,
+        parent_corpus_digest=manifest.parent_digest,
+        number=manifest.number,
+        num_documents=manifest.num_documents,
+        num_new_documents=sum(batch.num_documents for batch in new),
+        batch_ids=manifest.new_batch_ids,
+        training_request_id=request.event_id if request else None,
+    )

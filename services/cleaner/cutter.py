@@ -1,0 +1,116 @@
+"""Looks every half second whether a corpus version is due, cuts and announces it."""
+
+import asyncio
+import logging
+
+from aiokafka.errors import KafkaError
+from faststream.exceptions import IncorrectState
+from opentelemetry.context import Context
+
+from contracts.topics import CORPUS_VERSIONED
+from services.cleaner.core.cut import Cut, Decision, NothingNew, Request
+from services.cleaner.ledger import Version
+from services.cleaner.versions import Versions
+from shared.bus import Bus
+from shared.clock import Clock
+from shared.telemetry import Telemetry, current_traceparent, links_to
+
+log = logging.getLogger(__name__)
+
+
+class Cutter:
+    """Cuts versions; shares a lock with the handlers, so that the ledger has one user at a time.
+
+    Nothing is sent while the lock is held: what receives an event may need the lock itself.
+    """
+
+    def __init__(self, bus: Bus, telemetry: Telemetry, *, versions: Versions, lock: asyncio.Lock, clock: Clock) -> None:
+        self._bus = bus
+        self._telemetry = telemetry
+        self._versions = versions
+        self._lock = lock
+        self._clock = clock
+
+    async def announce_again(self) -> None:
+        """Complete what a crash left unsaid, and say what the latest versions are."""
+        async with self._lock:
+            versions = await asyncio.to_thread(self._versions.to_announce_at_start)
+        for version in versions:
+            await self._announce(version)
+
+    async def tick(self) -> None:
+        """Do what is due; what the broker cannot be told now is told at a later tick."""
+        try:
+            for version in await self._unannounced():
+                await self._announce(version)
+            for domain in await self._domains():
+                await self._act(domain)
+        except (KafkaError, IncorrectState) as error:
+            log.warning("corpus version not announced, will try again", extra={"error": repr(error)})
+
+    async def _unannounced(self) -> list[Version]:
+        async with self._lock:
+            return await asyncio.to_thread(self._versions.unannounced)
+
+    async def _domains(self) -> list[str]:
+        async with self._lock:
+            return await asyncio.to_thread(self._versions.ledger.domains)
+
+    async def _act(self, domain: str) -> None:
+        async with self._lock:
+            decision: Decision = await asyncio.to_thread(self._versions.decide, domain, self._clock.now())
+        match decision:
+            case Cut(request=request):
+                await self._cut(domain, request)
+            case NothingNew(request=request):
+                await self._say_nothing_new(domain, request)
+
+    async def _cut(self, domain: str, request: Request | None) -> None:
+        """Cut in a trace of its own: a version has many causes, which it links to."""
+        async with self._lock:
+            batches = await asyncio.to_thread(self._versions.ledger.pending_batches, domain)
+        causes = [request.traceparent if request else None, *(batch.traceparent for batch in batches)]
+        with self._telemetry.tracer.start_as_current_span(
+            "cut corpus version", context=Context(), links=links_to(causes), attributes={"plumbline.domain": domain}
+        ) as span:
+            async with self._lock:
+                version = await asyncio.to_thread(
+                    self._versions.cut, domain, request, now=self._clock.now(), traceparent=current_traceparent()
+                )
+            span.set_attribute("plumbline.corpus.digest", version.event.corpus_digest)
+            log.info("corpus version cut", extra=_fields(version))
+            await self._announce(version)
+
+    async def _announce(self, version: Version) -> None:
+        """Write the ref, send the event, remember that it was sent."""
+        async with self._lock:
+            await asyncio.to_thread(self._versions.point_at, version)
+        await self._bus.publish(CORPUS_VERSIONED, version.event, traceparent=version.traceparent)
+        async with self._lock:
+            await asyncio.to_thread(self._versions.ledger.mark_published, version)
+
+    async def _say_nothing_new(self, domain: str, request: Request) -> None:
+        async with self._lock:
+            latest = await asyncio.to_thread(self._versions.ledger.latest_version, domain)
+            await asyncio.to_thread(self._versions.ledger.answer_request, request.event_id)
+        log.warning(
+            "nothing to cut: no new documents since the last corpus version",
+            extra={
+                "domain": domain,
+                "request": str(request.event_id),
+                "reason": request.reason,
+                "latest_version": latest.event.number if latest else None,
+            },
+        )
+
+
+def _fields(version: Version) -> dict[str, object]:
+    event = version.event
+    return {
+        "domain": event.domain,
+        "number": event.number,
+        "corpus": event.corpus_digest,
+        "num_documents": event.num_documents,
+        "num_new_documents": event.num_new_documents,
+        "num_new_batches": len(event.batch_ids),
+    }

@@ -1,0 +1,292 @@
+"""The cleaner's memory: which text was first seen where, which batch lies in which version. One SQLite file, synchronous.
+
+Every method is one transaction and may be repeated: a redelivered batch finds what it left.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+from uuid import UUID
+
+from contracts.corpus import BatchCleaned, CorpusVersioned
+from services.cleaner.core.cut import Request
+from services.cleaner.core.text import Kept, Rejected
+from shared.corpus import CorpusBatch
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS documents (
+    domain TEXT NOT NULL, digest BLOB NOT NULL, batch_id TEXT NOT NULL, position INTEGER NOT NULL,
+    PRIMARY KEY (domain, digest)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS batches (
+    number INTEGER PRIMARY KEY, batch_id TEXT NOT NULL UNIQUE, domain TEXT NOT NULL, event_id TEXT NOT NULL,
+    traceparent TEXT, shard_digest TEXT NOT NULL, num_new INTEGER NOT NULL, cleaned_at TEXT NOT NULL,
+    corpus_digest TEXT, quarantined INTEGER NOT NULL DEFAULT 0, event TEXT
+);
+CREATE INDEX IF NOT EXISTS pending ON batches (domain) WHERE corpus_digest IS NULL;
+CREATE TABLE IF NOT EXISTS rejects (
+    batch_id TEXT NOT NULL, position INTEGER NOT NULL, document_id TEXT NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (batch_id, position)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS versions (
+    domain TEXT NOT NULL, number INTEGER NOT NULL, event TEXT NOT NULL, traceparent TEXT,
+    published INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (domain, number)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS requests (
+    number INTEGER PRIMARY KEY, event_id TEXT NOT NULL UNIQUE, domain TEXT NOT NULL, reason TEXT NOT NULL,
+    batch_ids TEXT NOT NULL, received_at TEXT NOT NULL, traceparent TEXT, answered INTEGER NOT NULL DEFAULT 0
+);
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanedBatch:
+    """A batch that was cleaned."""
+
+    domain: str
+    batch: CorpusBatch
+    rejected: tuple[Rejected, ...]
+    cleaned_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """A version that was cut.
+
+    Attributes:
+        traceparent: W3C trace context of the cut.
+    """
+
+    event: CorpusVersioned
+    traceparent: str | None
+
+
+class Ledger:
+    """The file, opened once; callers take turns."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or make it.
+
+        Args:
+            path: In a folder that exists.
+        """
+        # Used from worker threads one after the other, never from two at once.
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;")
+        self._db.executescript(SCHEMA)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    # ---- batches
+
+    def first_seen(self, domain: str, batch_id: UUID, kept: Iterable[Kept]) -> set[int]:
+        """Return the positions whose text the domain had not seen before this batch and position; remembers them.
+
+        Repeating it for the same batch gives the same positions.
+        """
+        new: set[int] = set()
+        with _transaction(self._db):
+            for document in kept:
+                place = (domain, document.digest, str(batch_id), document.position)
+                if self._db.execute("INSERT OR IGNORE INTO documents VALUES (?, ?, ?, ?)", place).rowcount:
+                    new.add(document.position)
+                    continue
+                key = place[:2]
+                query = "SELECT batch_id, position FROM documents WHERE domain = ? AND digest = ?"
+                if self._one(query, *key) == place[2:]:
+                    new.add(document.position)
+        return new
+
+    def add_batch(self, cleaned: CleanedBatch) -> None:
+        """Remember a batch; a second time changes nothing."""
+        batch = cleaned.batch
+        row = (
+            str(batch.batch_id), cleaned.domain, str(batch.event_id), batch.traceparent, batch.shard_digest,
+            batch.num_documents, cleaned.cleaned_at.isoformat(),
+        )  # fmt: skip
+        rejects = [
+            (str(batch.batch_id), reject.position, reject.document_id, reject.reason) for reject in cleaned.rejected
+        ]
+        with _transaction(self._db):
+            self._db.execute(
+                "INSERT OR IGNORE INTO batches (batch_id, domain, event_id, traceparent, shard_digest, num_new, cleaned_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+            self._db.executemany("INSERT OR IGNORE INTO rejects VALUES (?, ?, ?, ?)", rejects)
+
+    def add_batch_event(self, event: BatchCleaned) -> None:
+        """Remember what is said of a batch, so that a redelivery says the same."""
+        with _transaction(self._db):
+            self._db.execute(
+                "UPDATE batches SET event = ? WHERE batch_id = ?", (event.model_dump_json(), str(event.batch_id))
+            )
+
+    def batch_event(self, batch_id: UUID) -> BatchCleaned | None:
+        """Return what is said of a batch that was cleaned."""
+        row = self._one("SELECT event FROM batches WHERE batch_id = ?", str(batch_id))
+        return BatchCleaned.model_validate_json(row[0]) if row and row[0] else None
+
+    def rejected(self, batch_id: UUID) -> list[tuple[int, str, str]]:
+        """Return (position, document id, reason) of a batch's rejected documents."""
+        query = "SELECT position, document_id, reason FROM rejects WHERE batch_id = ? ORDER BY position"
+        return self._all(query, str(batch_id))
+
+    # ---- what is pending
+
+    def domains(self) -> list[str]:
+        """Return the domains that may be due: with new documents, or with a request."""
+        query = """
+            SELECT domain FROM batches WHERE corpus_digest IS NULL AND num_new > 0 AND NOT quarantined
+            UNION SELECT domain FROM requests WHERE NOT answered ORDER BY domain"""
+        return [row[0] for row in self._all(query)]
+
+    def num_pending(self, domain: str) -> int:
+        """Return how many new documents no version holds."""
+        return sum(batch.num_documents for batch in self.pending_batches(domain))
+
+    def pending_batches(self, domain: str) -> list[CorpusBatch]:
+        """Return the batches with new documents that no version holds, oldest first."""
+        query = """
+            SELECT batch_id, event_id, shard_digest, num_new, traceparent FROM batches
+            WHERE domain = ? AND corpus_digest IS NULL AND num_new > 0 AND NOT quarantined ORDER BY number"""
+        names = ("batch_id", "event_id", "shard_digest", "num_documents", "traceparent")
+        return [CorpusBatch.model_validate(dict(zip(names, row, strict=True))) for row in self._all(query, domain)]
+
+    def last_cleaned_at(self, domain: str) -> datetime | None:
+        """Return when the domain's last batch was cleaned."""
+        row = self._one("SELECT cleaned_at FROM batches WHERE domain = ? ORDER BY number DESC LIMIT 1", domain)
+        return datetime.fromisoformat(row[0]) if row else None
+
+    # ---- requests
+
+    def add_request(self, request: Request, *, domain: str, batch_ids: Iterable[UUID]) -> None:
+        """Remember a request; a second time changes nothing."""
+        wanted = json.dumps([str(batch_id) for batch_id in batch_ids])
+        at = request.received_at.isoformat()
+        with _transaction(self._db):
+            self._db.execute(
+                "INSERT OR IGNORE INTO requests (event_id, domain, reason, batch_ids, received_at, traceparent)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (str(request.event_id), domain, request.reason, wanted, at, request.traceparent),
+            )
+
+    def open_requests(self, domain: str) -> list[Request]:
+        """Return the requests that were not answered, oldest first, each with what it still waits for."""
+        query = """
+            SELECT event_id, reason, received_at, traceparent, batch_ids FROM requests
+            WHERE domain = ? AND NOT answered ORDER BY number"""
+        return [
+            Request(
+                event_id=UUID(event_id),
+                reason=reason,
+                received_at=datetime.fromisoformat(received_at),
+                traceparent=traceparent,
+                missing=tuple(UUID(wanted) for wanted in json.loads(batch_ids) if not self._is_clean(wanted)),
+            )
+            for event_id, reason, received_at, traceparent, batch_ids in self._all(query, domain)
+        ]
+
+    def answer_request(self, event_id: UUID) -> None:
+        """Close a request."""
+        with _transaction(self._db):
+            self._db.execute("UPDATE requests SET answered = 1 WHERE event_id = ?", (str(event_id),))
+
+    # ---- versions
+
+    def add_version(self, version: Version, batch_ids: Iterable[UUID]) -> None:
+        """Remember a cut: the version, its new batches, and the request that it answers."""
+        event = version.event
+        row = (event.domain, event.number, event.model_dump_json(), version.traceparent)
+        with _transaction(self._db):
+            self._db.execute("INSERT INTO versions (domain, number, event, traceparent) VALUES (?, ?, ?, ?)", row)
+            self._db.executemany(
+                "UPDATE batches SET corpus_digest = ? WHERE batch_id = ?",
+                [(event.corpus_digest, str(batch_id)) for batch_id in batch_ids],
+            )
+            if event.training_request_id:
+                self._db.execute(
+                    "UPDATE requests SET answered = 1 WHERE event_id = ?", (str(event.training_request_id),)
+                )
+
+    def latest_version(self, domain: str) -> Version | None:
+        """Return the domain's last version."""
+        query = "SELECT event, traceparent FROM versions WHERE domain = ? ORDER BY number DESC LIMIT 1"
+        row = self._one(query, domain)
+        return _version(*row) if row else None
+
+    def latest_versions(self) -> list[Version]:
+        """Return every domain's last version."""
+        found = (
+            self.latest_version(row[0]) for row in self._all("SELECT DISTINCT domain FROM versions ORDER BY domain")
+        )
+        return [version for version in found if version]
+
+    def unpublished(self) -> list[Version]:
+        """Return the versions that were cut and perhaps not announced, oldest first."""
+        query = "SELECT event, traceparent FROM versions WHERE NOT published ORDER BY domain, number"
+        return [_version(*row) for row in self._all(query)]
+
+    def mark_published(self, version: Version) -> None:
+        """Remember that a version was announced."""
+        place = (version.event.domain, version.event.number)
+        with _transaction(self._db):
+            self._db.execute("UPDATE versions SET published = 1 WHERE domain = ? AND number = ?", place)
+
+    # ---- quarantine
+
+    def quarantine(self, batch_ids: Iterable[UUID]) -> int:
+        """Leave batches out of the next versions; return how many were not left out before."""
+        with _transaction(self._db):
+            return self._db.executemany(
+                "UPDATE batches SET quarantined = 1 WHERE batch_id = ? AND NOT quarantined",
+                [(str(batch_id),) for batch_id in batch_ids],
+            ).rowcount
+
+    def quarantined(self, domain: str) -> frozenset[UUID]:
+        """Return the batches that are left out."""
+        query = "SELECT batch_id FROM batches WHERE domain = ? AND quarantined"
+        return frozenset(UUID(row[0]) for row in self._all(query, domain))
+
+    # ----
+
+    def _is_clean(self, batch_id: str) -> bool:
+        return self._one("SELECT 1 FROM batches WHERE batch_id = ?", batch_id) is not None
+
+    def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
+        with closing(self._db.execute(query, values)) as cursor:
+            row: tuple[Any, ...] | None = cursor.fetchone()
+            return row
+
+    def _all(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with closing(self._db.execute(query, values)) as cursor:
+            return cursor.fetchall()
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """Make all of a block's changes, or none."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+def _version(event: str, traceparent: str | None) -> Version:
+    return Version(event=CorpusVersioned.model_validate_json(event), traceparent=traceparent)

@@ -1,0 +1,67 @@
+"""What the monitor is asked: status, explanations, events and traces; and the operator's word to train now."""
+
+from typing import Annotated
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime
+
+from contracts.api import Accepted, EventRecord, MeshStatus, TrainNowRequest, Why, WhySpan
+from contracts.envelope import Domain
+from contracts.topics import TRAINING_REQUESTED
+from contracts.training import TrainingRequested
+from services.monitor.core.lineage import why, why_span
+from services.monitor.run import Monitor
+from shared.bus import Bus
+from shared.clock import Clock
+from shared.errors import RequestRefused
+from shared.telemetry_store.records import TelemetryStore
+
+Limit = Annotated[int, Query(ge=1, le=10_000)]
+
+
+def routes(bus: Bus, monitor: Monitor, store: TelemetryStore, *, clock: Clock) -> APIRouter:
+    """Return the monitor's endpoints."""
+    router = APIRouter(prefix="/v1", tags=["monitor"])
+
+    @router.get("/status", summary="Stages, releases, alerts and traffic of all domains")
+    async def status() -> MeshStatus:
+        return monitor.status()
+
+    @router.get("/why/{subject}", summary="From an answer, a trace or a bundle back to its batches")
+    async def explain(subject: str) -> Why:
+        walk = await why(subject, store)
+        if walk is None:
+            raise RequestRefused(
+                404, "unknown-subject", "Nothing is known of it", f"no answer, trace or bundle {subject} was seen",
+                next_step="telemetry takes about a second: try again, or pass the id of a later answer",
+            )  # fmt: skip
+        return walk
+
+    @router.post("/training-requests", status_code=202, summary="Ask for a corpus version now")
+    async def train_now(request: TrainNowRequest) -> Accepted:
+        event = TrainingRequested(
+            event_id=uuid4(),
+            causation_id=None,
+            occurred_at=clock.now(),
+            domain=request.domain,
+            reason=request.reason,
+            batch_ids=request.batch_ids,
+        )
+        await bus.publish(TRAINING_REQUESTED, event)
+        return Accepted(event_id=event.event_id)
+
+    @router.get("/events", summary="Lifecycle events, in the order in which they came in")
+    async def events(
+        domain: Domain | None = None,
+        topic: str | None = None,
+        after: Annotated[UUID | AwareDatetime | None, Query(description="an event's id, or a time")] = None,
+        limit: Limit = 1000,
+    ) -> tuple[EventRecord, ...]:
+        return await store.events(domain=domain, topic=topic, after=after, limit=limit)
+
+    @router.get("/traces/{trace_id}", summary="The spans of a trace, earliest first")
+    async def trace(trace_id: str, limit: Limit = 1000) -> tuple[WhySpan, ...]:
+        return tuple(why_span(span) for span in await store.spans_of_trace(trace_id, limit=limit))
+
+    return router

@@ -1,0 +1,52 @@
+"""Wires the monitor."""
+
+from contextlib import aclosing
+from functools import partial
+
+from fastapi import FastAPI
+
+from services.monitor import api, handlers
+from services.monitor.core.alerts import rule_table
+from services.monitor.core.watch import Terms
+from services.monitor.run import Monitor
+from services.monitor.settings import Settings, WatchSettings
+from shared.bus import Bus
+from shared.clock import Clock, SystemClock
+from shared.daemon import daemon_app, every
+from shared.telemetry import Telemetry
+from shared.telemetry_store.sqlite import SqliteTelemetryStore
+
+SERVICE = "monitor"
+
+
+def build() -> FastAPI:
+    """Return the monitor, ready to be served."""
+    settings = Settings()
+    telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka)
+    return wire(settings, Bus(SERVICE, settings.kafka, telemetry), telemetry, SystemClock())
+
+
+def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> FastAPI:
+    """Return the monitor on the given bus, telemetry and clock."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    store = SqliteTelemetryStore(settings.state_dir / "telemetry.db")
+    monitor = Monitor(bus, store, telemetry, clock=clock, terms=terms_of(settings.watch))
+    handlers.register(bus, monitor=monitor)
+    app = daemon_app(
+        bus,
+        telemetry,
+        at_start=[monitor.restore],
+        background=[
+            partial(every, settings.tick_s, monitor.tick),
+            partial(every, settings.cleanup_s, monitor.clean_up),
+        ],
+        resources=[aclosing(store)],
+    )
+    app.include_router(api.routes(bus, monitor, store, clock=clock))
+    return app
+
+
+def terms_of(watch: WatchSettings) -> Terms:
+    """Return the terms that settings describe."""
+    limit_ms = watch.latency_limit_ms
+    return Terms(rules=rule_table(limit_ms), latency_limit_ms=limit_ms, grace_s=watch.grace_s)

@@ -1,0 +1,1 @@
+"""What the monitor decides: pure, with the time as an argument."""

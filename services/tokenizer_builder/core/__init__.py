@@ -1,0 +1,1 @@
+"""How a tokenizer is built, measured and judged."""

@@ -1,0 +1,106 @@
+"""Corpus version in, tokenizer out."""
+
+import asyncio
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contracts.corpus import CorpusVersioned
+from contracts.envelope import Digest, Domain
+from contracts.topics import CORPUS_VERSIONED, RELEASE_CHANGED, TOKENIZER_READY
+from contracts.training import TokenizerReady
+from services.tokenizer_builder.adapters import tokenizer_of
+from services.tokenizer_builder.core.job import Fitted, Job
+from services.tokenizer_builder.settings import TokenizerRules
+from shared.artifacts import ArtifactStore
+from shared.bus import Bus
+from shared.child import run_child
+from shared.clock import Clock
+from shared.releases import ServingBundles
+from shared.runs import Runs
+
+CHILD = "services.tokenizer_builder.run"
+ONE_THREAD = {"RAYON_NUM_THREADS": "1"}
+"""A second thread makes a build a quarter faster, and takes the core that answers users."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitting:
+    """Runs the child process for a corpus version.
+
+    Attributes:
+        folder: Scratch space.
+    """
+
+    serving: ServingBundles
+    store: ArtifactStore
+    artifacts_url: str
+    rules: TokenizerRules
+    folder: Path
+
+    async def fit(self, event: CorpusVersioned) -> Fitted:
+        """Return the tokenizer of a corpus version.
+
+        Raises:
+            RunFailed: There is none to be had.
+            ChildCrashed: The child died again and again.
+        """
+        job = Job(
+            artifacts_url=self.artifacts_url,
+            corpus_digest=event.corpus_digest,
+            serving_tokenizer_digest=await asyncio.to_thread(self._serving_tokenizer, event.domain),
+            rules=self.rules,
+        )
+        job_file = self.folder / str(event.event_id) / "job.json"
+        await asyncio.to_thread(_write, job_file, job)
+        try:
+            result = await run_child(CHILD, job_file, on_progress=_ignore, environment=ONE_THREAD)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, job_file.parent)
+        return Fitted.model_validate(result)
+
+    def _serving_tokenizer(self, domain: Domain) -> Digest | None:
+        serving = self.serving.digest(domain)
+        return tokenizer_of(self.store, serving) if serving else None
+
+
+def register(bus: Bus, *, fitting: Fitting, runs: Runs, clock: Clock) -> None:
+    """Subscribe the tokenizer-builder to the mesh."""
+
+    async def on_corpus_versioned(event: CorpusVersioned) -> None:
+        async with runs.claimed(event.event_id):
+            finished = await asyncio.to_thread(runs.result, event.event_id)
+            ready = TokenizerReady.model_validate_json(finished) if finished else await run(event)
+        await bus.publish(TOKENIZER_READY, ready)
+
+    async def run(event: CorpusVersioned) -> TokenizerReady:
+        fitted = await fitting.fit(event)
+        ready = TokenizerReady.caused_by(
+            event,
+            now=clock.now(),
+            corpus_digest=event.corpus_digest,
+            tokenizer_digest=fitted.tokenizer_digest,
+            vocab_size=fitted.vocab_size,
+            reused=fitted.reused,
+            coverage=fitted.coverage,
+            tokens_per_char=fitted.tokens_per_char,
+        )
+        log.info("tokenizer ready", extra={"domain": event.domain, **fitted.model_dump()})
+        await asyncio.to_thread(runs.finish, event.event_id, ready.model_dump_json().encode())
+        return ready
+
+    bus.consume({CORPUS_VERSIONED: on_corpus_versioned})
+    bus.read({RELEASE_CHANGED: fitting.serving.remember})
+
+
+def _write(job_file: Path, job: Job) -> None:
+    job_file.parent.mkdir(parents=True, exist_ok=True)
+    job_file.write_text(job.model_dump_json())
+
+
+async def _ignore(_: dict[str, Any]) -> None:
+    """A build takes seconds and reports no progress."""

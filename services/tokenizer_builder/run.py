@@ -1,0 +1,51 @@
+"""The child process that fits a tokenizer: `python -m services.tokenizer_builder.run JOB_FILE`."""
+
+import sys
+from pathlib import Path
+
+from services.tokenizer_builder.adapters import read_texts, read_tokenizer
+from services.tokenizer_builder.core import bpe
+from services.tokenizer_builder.core.job import Fitted, Job, choose
+from shared.artifacts import ArtifactStore
+from shared.child import CANNOT_BE_DONE, exit_with_parent
+from shared.errors import PermanentError
+
+
+def fit(job: Job) -> Fitted:
+    """Choose, and if need be build and store, the tokenizer of a corpus version.
+
+    Raises:
+        PermanentError: It cannot be done: an artifact is gone, or there is no training text.
+    """
+    store = ArtifactStore(job.artifacts_url)
+    serving_digest = job.serving_tokenizer_digest
+    serving = read_tokenizer(store, serving_digest) if serving_digest else None
+    choice = choose(read_texts(store, job.corpus_digest), serving, job.rules)
+    digest = serving_digest if choice.kept and serving_digest else store.put_bytes(bpe.to_json(choice.tokenizer))
+    return Fitted(
+        tokenizer_digest=digest,
+        vocab_size=choice.tokenizer.get_vocab_size(with_added_tokens=True),
+        # A rebuild that ends in the very same tokenizer changes nothing for the weights.
+        reused=digest == serving_digest,
+        coverage=choice.fit.coverage,
+        tokens_per_char=choice.fit.tokens_per_char,
+        reason=choice.reason,
+    )
+
+
+def main(job_file: Path) -> int:
+    """Do the job and write `result.json` beside it; return the exit code."""
+    try:
+        result = fit(Job.model_validate_json(job_file.read_text()))
+    except PermanentError as error:
+        sys.stderr.write(f"{error}\n")
+        return CANNOT_BE_DONE
+    partial = job_file.with_name(".result.json")
+    partial.write_text(result.model_dump_json())
+    partial.replace(job_file.with_name("result.json"))
+    return 0
+
+
+if __name__ == "__main__":
+    exit_with_parent()
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,1 @@
+"""The trainer: corpus version and tokenizer in, sealed bundle out."""

@@ -1,0 +1,1 @@
+"""Training without its surroundings: tensors and values in, weights and numbers out."""

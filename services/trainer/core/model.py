@@ -1,0 +1,30 @@
+"""The model that a run begins with."""
+
+import torch
+
+from services.trainer.core.recipe import Recipe
+from shared.lm.gpt import GPT
+
+
+def fresh_model(recipe: Recipe, *, vocab_size: int, num_labels: int) -> GPT:
+    """Return new weights; the same recipe gives the same ones."""
+    torch.manual_seed(recipe.seed)
+    return GPT(recipe.model(vocab_size), num_labels)
+
+
+def with_labels(parent: GPT, *, num_labels: int, seed: int) -> GPT:
+    """Return the parent's weights with a label head of `num_labels` rows: its own first, fresh ones behind.
+
+    Args:
+        parent: Not changed.
+        num_labels: At least the parent's.
+        seed: Of the fresh rows.
+    """
+    torch.manual_seed(seed)
+    model = GPT(parent.config, num_labels)
+    model.model.load_state_dict(parent.model.state_dict())
+    known = parent.label_head.num_labels
+    with torch.no_grad():
+        model.label_head.weight[:known] = parent.label_head.weight
+        model.label_head.bias[:known] = parent.label_head.bias
+    return model

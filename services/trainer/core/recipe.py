@@ -1,0 +1,98 @@
+"""Every number that decides what a training makes, in one place."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.lm.config import ModelConfig
+
+Positive = Annotated[int, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0)]
+
+
+class Recipe(BaseModel):
+    """How a model is trained.
+
+    Attributes:
+        n_layer: Transformer blocks; the next four are sizes as in `ModelConfig`.
+        block_size: Context, in tokens; longer documents are cut.
+        first_tokens: Token budget of a training from scratch. A budget counts real tokens, padding excluded.
+        tokens_per_new_document: Budget of a training that continues a bundle, for each document that the bundle has not seen,
+        min_continued_tokens: but at least so many,
+        max_continued_tokens: and at most so many.
+        replay_ratio: Old documents for each new one when continuing, so that old text is not forgotten.
+        min_replay_documents: Old documents at least, where there are so many.
+        tokens_per_batch: Padded tokens of a micro-batch.
+        batches_per_step: Micro-batches of an optimizer step.
+        learning_rate: Peak, from scratch.
+        continued_learning_rate: Peak, when continuing.
+        warmup_share: Share of the budget over which the rate rises from nothing.
+        final_rate_share: What is left of the peak at the end of the linear decay.
+        weight_decay: On matrices of the trunk.
+        beta1: AdamW's first moment.
+        beta2: AdamW's second moment; low, since runs are short.
+        clip_norm: Largest norm of a step's gradient.
+        label_weight: Weight of the classification loss beside the language-model loss.
+        precision: Of the working weights; their master copy is fp32. `auto`: bf16 where the processor multiplies it.
+        seed: Of fresh weights and of the order of documents.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n_layer: Positive = 2
+    n_head: Positive = 4
+    n_kv_head: Positive = 2
+    d_model: Positive = 128
+    d_ff: Positive = 352
+    block_size: Positive = 128
+    first_tokens: Positive = 600_000
+    tokens_per_new_document: Positive = 60
+    min_continued_tokens: Positive = 60_000
+    max_continued_tokens: Positive = 200_000
+    replay_ratio: Annotated[float, Field(ge=0)] = 1.0
+    min_replay_documents: Annotated[int, Field(ge=0)] = 1_000
+    tokens_per_batch: Positive = 1_024
+    batches_per_step: Positive = 1
+    learning_rate: Rate = 5e-3
+    continued_learning_rate: Rate = 2e-3
+    warmup_share: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    final_rate_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.1
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    clip_norm: Rate = 1.0
+    label_weight: Annotated[float, Field(ge=0)] = 0.3
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    seed: int = 20_250_101
+
+    def model(self, vocab_size: int) -> ModelConfig:
+        """Return the sizes of a fresh model."""
+        return ModelConfig(
+            vocab_size=vocab_size,
+            n_layer=self.n_layer,
+            n_head=self.n_head,
+            n_kv_head=self.n_kv_head,
+            d_model=self.d_model,
+            d_ff=self.d_ff,
+            block_size=self.block_size,
+        )
+
+    def token_budget(self, *, num_new_documents: int, continues: bool) -> int:
+        """Return the real tokens that a training may use; fixed before it starts.
+
+        Args:
+            num_new_documents: Documents that may be trained on and that the parent bundle has not seen.
+            continues: Whether it goes on from a bundle's weights.
+        """
+        if not continues:
+            return self.first_tokens
+        wanted = num_new_documents * self.tokens_per_new_document
+        return max(self.min_continued_tokens, min(wanted, self.max_continued_tokens))
+
+    def num_replay(self, num_new_documents: int) -> int:
+        """Return the old documents that an epoch shows beside the new ones."""
+        return max(self.min_replay_documents, round(num_new_documents * self.replay_ratio))
+
+    def peak_rate(self, *, continues: bool) -> float:
+        """Return the highest learning rate of the run."""
+        return self.continued_learning_rate if continues else self.learning_rate

@@ -1,0 +1,151 @@
+"""Tokenizer in, sealed bundle out."""
+
+import asyncio
+import logging
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contracts.envelope import Digest, Domain
+from contracts.telemetry import TRAINING_LOSS, TRAINING_TOKENS_PER_SECOND
+from contracts.topics import MODEL_TRAINED, RELEASE_CHANGED, TOKENIZER_READY, TRAINING_PROGRESSED
+from contracts.training import ModelTrained, TokenizerReady, TrainingProgressed
+from services.trainer.core.job import ProgressLine, TrainingJob, TrainingResult, child_environment
+from services.trainer.settings import Settings
+from shared import bundle
+from shared.artifacts import ArtifactStore
+from shared.bus import Bus
+from shared.child import run_child
+from shared.clock import Clock
+from shared.releases import ServingBundles
+from shared.runs import Runs
+from shared.telemetry import Telemetry
+
+CHILD = "services.trainer.run"
+
+Tell = Callable[[ProgressLine], Awaitable[None]]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """Runs the child process for a corpus version and its tokenizer.
+
+    Attributes:
+        folder: Scratch space; a run's job and checkpoints stay there until the run is finished.
+    """
+
+    serving: ServingBundles
+    store: ArtifactStore
+    settings: Settings
+    folder: Path
+
+    async def train(self, event: TokenizerReady, tell: Tell) -> TrainingResult:
+        """Return what a training ended in.
+
+        Raises:
+            RunFailed: It cannot be done.
+            ChildCrashed: The child died again and again.
+        """
+
+        async def on_progress(line: dict[str, Any]) -> None:
+            await tell(ProgressLine.model_validate(line))
+
+        job_file = self.folder / str(event.event_id) / "job.json"
+        job = await asyncio.to_thread(self._job, event, job_file)
+        environment = child_environment(job.num_threads)
+        return TrainingResult.model_validate(
+            await run_child(CHILD, job_file, on_progress=on_progress, environment=environment)
+        )
+
+    def forget(self, event: TokenizerReady) -> None:
+        """Remove the scratch space of a finished run."""
+        shutil.rmtree(self.folder / str(event.event_id), ignore_errors=True)
+
+    def _job(self, event: TokenizerReady, job_file: Path) -> TrainingJob:
+        # Decided once: a run that is resumed after another release goes on from what it began with.
+        if job_file.exists():
+            return TrainingJob.model_validate_json(job_file.read_text())
+        job = TrainingJob(
+            artifacts_url=self.settings.artifacts.url,
+            domain=event.domain,
+            corpus_digest=event.corpus_digest,
+            tokenizer_digest=event.tokenizer_digest,
+            parent_bundle_digest=self._parent(event.domain, event.tokenizer_digest),
+            recipe=self.settings.recipe,
+            num_threads=self.settings.num_threads,
+            checkpoint_interval_s=self.settings.checkpoint_interval_s,
+            niceness=self.settings.niceness,
+        )
+        job_file.parent.mkdir(parents=True, exist_ok=True)
+        partial = job_file.with_name(".job.json")
+        partial.write_text(job.model_dump_json())
+        partial.replace(job_file)
+        return job
+
+    def _parent(self, domain: Domain, tokenizer_digest: Digest) -> Digest | None:
+        """Return the serving bundle, if its weights were trained with this tokenizer."""
+        serving = self.serving.digest(domain)
+        if serving is None:
+            return None
+        fits = bundle.read_manifest(self.store, serving).parents.tokenizer_digest == tokenizer_digest
+        return serving if fits else None
+
+
+def register(bus: Bus, *, training: Training, runs: Runs, telemetry: Telemetry, clock: Clock) -> None:
+    """Subscribe the trainer to the mesh."""
+
+    async def on_tokenizer_ready(event: TokenizerReady) -> None:
+        async with runs.claimed(event.event_id):
+            finished = await asyncio.to_thread(runs.result, event.event_id)
+            trained = ModelTrained.model_validate_json(finished) if finished else await run(event)
+        await bus.publish(MODEL_TRAINED, trained)
+
+    async def run(event: TokenizerReady) -> ModelTrained:
+        started_s = time.monotonic()
+
+        async def tell(line: ProgressLine) -> None:
+            telemetry.record(TRAINING_LOSS, line.loss, {"plumbline.domain": event.domain})
+            telemetry.record(TRAINING_TOKENS_PER_SECOND, line.tokens_per_s, {"plumbline.domain": event.domain})
+            await bus.publish(TRAINING_PROGRESSED, progressed(event, line, clock))
+
+        result = await training.train(event, tell)
+        trained = ModelTrained.caused_by(
+            event,
+            now=clock.now(),
+            run_id=event.event_id,
+            bundle_digest=result.bundle_digest,
+            corpus_digest=result.corpus_digest,
+            tokenizer_digest=result.tokenizer_digest,
+            ancestors=result.ancestors,
+            num_tokens=result.num_tokens,
+            loss=result.loss,
+            duration_s=time.monotonic() - started_s,
+        )
+        log.info("trained", extra={"domain": event.domain, "bundle_digest": result.bundle_digest, "loss": result.loss})
+        await asyncio.to_thread(runs.finish, event.event_id, trained.model_dump_json().encode())
+        await asyncio.to_thread(training.forget, event)
+        return trained
+
+    bus.consume({TOKENIZER_READY: on_tokenizer_ready})
+    bus.read({RELEASE_CHANGED: training.serving.remember})
+
+
+def progressed(event: TokenizerReady, line: ProgressLine, clock: Clock) -> TrainingProgressed:
+    """Return the event that tells how far a run is; the same step of a run gives the same id."""
+    return TrainingProgressed.caused_by(
+        event,
+        now=clock.now(),
+        key=str(line.step),
+        run_id=event.event_id,
+        step=line.step,
+        num_tokens=line.tokens,
+        token_budget=line.total_tokens,
+        loss=line.loss,
+        tokens_per_s=line.tokens_per_s,
+        eta_s=line.eta_s,
+    )

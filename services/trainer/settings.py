@@ -1,0 +1,21 @@
+"""What the trainer is told, from `PLUMBLINE_*`; the recipe with its token budgets as PLUMBLINE_RECIPE__FIRST_TOKENS and so on."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from services.trainer.core.recipe import Recipe
+from shared.settings import DaemonSettings
+
+
+class Settings(DaemonSettings):
+    """The trainer's settings."""
+
+    recipe: Recipe = Recipe()
+    """Every number that decides what a training makes."""
+    num_threads: Annotated[int, Field(ge=1)] = 2
+    """Processor threads of a training."""
+    checkpoint_interval_s: Annotated[float, Field(gt=0)] = 5.0
+    """Work that a crash may cost."""
+    niceness: Annotated[int, Field(ge=0, le=19)] = 5
+    """How far a training stands back for serving on the same machine."""

@@ -1,0 +1,43 @@
+"""`plumb`: the command line of a mesh. Commands are thin; errors end here, as one message and an exit code."""
+
+import sys
+
+import typer
+
+from shared.cli import screen, train
+from shared.cli.ask import ask
+from shared.cli.demo import demo
+from shared.cli.exits import Exit, exit_of
+from shared.cli.ingest import ingest
+from shared.cli.mesh import down, up
+from shared.cli.rollback import rollback
+from shared.cli.status import status
+from shared.cli.why import why
+from shared.errors import PlumblineError
+
+COMMANDS = (up, down, status, ingest, ask, why, rollback, demo)
+
+
+def application() -> typer.Typer:
+    """Return the command line with all its commands."""
+    app = typer.Typer(
+        name="plumb",
+        help="Keep a vertical-domain language model true to its data.",
+        epilog="Exit codes: " + ", ".join(f"{code} {code.name.lower().replace('_', ' ')}" for code in Exit),
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for command in COMMANDS:
+        app.command()(command)
+    app.add_typer(train.group, name="train")
+    return app
+
+
+def main() -> None:
+    """Run `plumb`; exit codes stand in `shared.cli.exits`."""
+    try:
+        application()()
+    except PlumblineError as error:
+        screen.show_error(error)
+        sys.exit(exit_of(error))

@@ -1,0 +1,18 @@
+"""`plumb demo`: the whole story on real statutes. The demo is loaded only here: other commands need none of it."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEMO_STATE_DIR = Path(".plumbline-demo")
+
+StateDir = Annotated[
+    Path, typer.Option("--state-dir", file_okay=False, help="Emptied first: a run starts clean. Not your mesh's own.")
+]
+
+
+def demo(*, state_dir: StateDir = DEMO_STATE_DIR) -> None:
+    """Play the whole story: ingest, train, release, canary, rollback drill, and why."""
+    raise typer.Exit(import_module("shared.demo.play").main(state_dir))

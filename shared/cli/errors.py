@@ -1,0 +1,28 @@
+"""What can go wrong on the command line; each error says what, where and what to do next."""
+
+from contracts.api import Problem
+from shared.errors import MeshError
+
+
+class ProblemAnswered(MeshError):
+    """A daemon answered with a problem body.
+
+    Attributes:
+        problem: The body.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(f"{problem.title}: {problem.detail}", next_step=problem.next)
+        self.problem = problem
+
+
+class DaemonUnreachable(MeshError):
+    """A daemon of a running mesh does not answer."""
+
+
+class FileRefused(MeshError):
+    """A file holds a line that cannot be sent."""
+
+
+class NoAnswerYet(MeshError):
+    """The last answer was asked for, and there is none."""

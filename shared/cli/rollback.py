@@ -1,0 +1,35 @@
+"""`plumb rollback`: the operator takes a release back."""
+
+from typing import Annotated
+
+import typer
+
+from contracts.api import Accepted, RollbackRequest
+from shared.cli import screen
+from shared.cli.client import answer_of, daemon
+from shared.cli.options import DEFAULT_DOMAIN, DEFAULT_STATE_DIR, AsJson, Domain, StateDir
+from shared.embedded.layout import layout_of, operator_token
+
+Reason = Annotated[str, typer.Option("--reason", help="Why, for the record.", min=1)]
+
+
+def rollback(
+    *,
+    domain: Domain = DEFAULT_DOMAIN,
+    reason: Reason = "taken back by the operator",
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Take the candidate back, or the last release where none is on its way."""
+    layout = layout_of(state_dir)
+    with daemon(layout, "release-manager") as client:
+        response = client.post(
+            f"/v1/domains/{domain}/rollback",
+            json=RollbackRequest(reason=reason).model_dump(mode="json"),
+            headers={"authorization": f"Bearer {operator_token(layout)}"},
+        )
+        accepted = answer_of(response, Accepted)
+    if as_json:
+        screen.show_json(accepted)
+    else:
+        typer.echo(f"rollback requested (event {accepted.event_id}). Next: `plumb status`")

@@ -1,0 +1,81 @@
+"""`plumb status`: processes from mesh.json, everything else from the monitor."""
+
+import time
+from typing import Annotated
+
+import typer
+from pydantic import BaseModel, ConfigDict
+from rich.console import Group, RenderableType
+from rich.live import Live
+
+from contracts.api import MeshStatus
+from shared.cli import screen
+from shared.cli.client import answer_of, daemon
+from shared.cli.errors import DaemonUnreachable, ProblemAnswered
+from shared.cli.options import DEFAULT_STATE_DIR, AsJson, StateDir
+from shared.cli.panels import domain_panel, processes_table
+from shared.embedded.control import running_mesh
+from shared.embedded.layout import Layout, layout_of
+from shared.embedded.record import MeshRecord
+
+REFRESH_S = 1.0
+
+Watch = Annotated[bool, typer.Option("--watch", help="Refresh every second until Ctrl-C.")]
+
+
+class Status(BaseModel):
+    """What `plumb status --json` prints.
+
+    Attributes:
+        mesh: The processes.
+        domains: What the monitor knows of stages, releases and alerts; None while it cannot be asked.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    mesh: MeshRecord
+    domains: MeshStatus | None
+
+
+def status(*, watch: Watch = False, state_dir: StateDir = DEFAULT_STATE_DIR, as_json: AsJson = False) -> None:
+    """Show stages, release, alerts, processes, and what is missing for the next training."""
+    layout = layout_of(state_dir)
+    if watch and not as_json:
+        _watch(layout)
+        return
+    record = running_mesh(layout)
+    try:
+        domains, failure = ask_monitor(layout), None
+    except (DaemonUnreachable, ProblemAnswered) as error:
+        domains, failure = None, error
+    if as_json:
+        screen.show_json(Status(mesh=record, domains=domains))
+    else:
+        screen.stdout().print(view(record, domains))
+    if failure:
+        raise failure
+
+
+def ask_monitor(layout: Layout) -> MeshStatus:
+    """Return what the monitor knows."""
+    with daemon(layout, "monitor") as client:
+        return answer_of(client.get("/v1/status"), MeshStatus)
+
+
+def view(record: MeshRecord, domains: MeshStatus | None) -> RenderableType:
+    """Return the whole status for people."""
+    panels = [domain_panel(domain, now=domains.at) for domain in domains.domains] if domains else []
+    if domains and not panels:
+        panels = ["no documents yet. Next: `plumb ingest FILE...`"]
+    return Group(processes_table(record), *panels)
+
+
+def _watch(layout: Layout) -> None:
+    with Live(console=screen.stdout(), screen=False, auto_refresh=False) as live:
+        while True:
+            record = running_mesh(layout)
+            try:
+                live.update(view(record, ask_monitor(layout)), refresh=True)
+            except (DaemonUnreachable, ProblemAnswered) as error:
+                live.update(Group(view(record, None), f"[yellow]{error}[/]"), refresh=True)
+            time.sleep(REFRESH_S)

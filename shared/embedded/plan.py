@@ -1,0 +1,145 @@
+"""What runs in a mesh: each process with its command, its environment and how to ask it for its health. Pure."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import contracts
+from contracts.topics import ALL_DAEMONS
+from shared.embedded.layout import Layout
+from shared.embedded.policy import Tier
+from shared.embedded.ports import LOOPBACK
+
+BROKER = "broker"
+CACHE = "cache"
+GATEWAY = "inference-gateway"
+OPERATED = frozenset({GATEWAY, "release-manager"})
+"""Daemons with endpoints for the operator only."""
+
+CODE_ROOT = Path(contracts.__file__).parent.parent
+MESH_VARIABLE = "PLUMBLINE_MESH"
+"""Names the state directory to every process of a mesh, so that descendants are found whoever their parent is."""
+PROCESS_VARIABLE = "PLUMBLINE_PROCESS"
+
+
+class Protocol(StrEnum):
+    """How a process is asked for its health."""
+
+    HTTP = "http"
+    KAFKA = "kafka"
+    REDIS = "redis"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DaemonSpec:
+    """A daemon by name: `app` is its uvicorn factory."""
+
+    name: str
+    app: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessSpec:
+    """A process to run.
+
+    Attributes:
+        environment: What it gets beside the inherited environment.
+    """
+
+    name: str
+    tier: Tier
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    port: int
+    protocol: Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addresses:
+    """Where the processes of a mesh listen."""
+
+    ports: Mapping[str, int]
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The broker, as Kafka clients take it."""
+        return f"{LOOPBACK}:{self.ports[BROKER]}"
+
+    @property
+    def redis_url(self) -> str:
+        """The cache."""
+        return f"redis://{LOOPBACK}:{self.ports[CACHE]}/0"
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """The daemons' base URLs by name."""
+        return {name: f"http://{LOOPBACK}:{port}" for name, port in self.ports.items() if name not in {BROKER, CACHE}}
+
+
+DAEMONS = tuple(DaemonSpec(name=name, app=f"services.{name.replace('-', '_')}.app:build") for name in ALL_DAEMONS)
+
+
+def names_of(daemons: tuple[DaemonSpec, ...]) -> tuple[str, ...]:
+    """Return the names of all processes of a mesh with these daemons."""
+    return (BROKER, CACHE, *(daemon.name for daemon in daemons))
+
+
+def broker_spec(binary: str, addresses: Addresses, layout: Layout) -> ProcessSpec:
+    """Return the Kafka-compatible broker, which keeps its topics in memory."""
+    url = f"tcp://{addresses.bootstrap_servers}"
+    argv = (
+        binary, "broker", "--listener-url", url, "--advertised-listener-url", url, "--storage-engine", "memory://tansu/",
+    )  # fmt: skip
+    return ProcessSpec(
+        name=BROKER, tier=Tier.BROKER, argv=argv, environment=_marks(layout, BROKER),
+        port=addresses.ports[BROKER], protocol=Protocol.KAFKA,
+    )  # fmt: skip
+
+
+def cache_spec(binary: str, addresses: Addresses, layout: Layout) -> ProcessSpec:
+    """Return the cache; losing it costs speed only, so nothing of it is kept on disk."""
+    port = addresses.ports[CACHE]
+    argv = (
+        binary, "--port", str(port), "--bind", LOOPBACK, "--save", "", "--appendonly", "no",
+        "--dir", str(layout.of(CACHE)), "--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru",
+    )  # fmt: skip
+    return ProcessSpec(
+        name=CACHE, tier=Tier.CACHE, argv=argv, environment=_marks(layout, CACHE), port=port, protocol=Protocol.REDIS
+    )
+
+
+def daemon_spec(daemon: DaemonSpec, addresses: Addresses, layout: Layout, *, token: str) -> ProcessSpec:
+    """Return a daemon with everything it must know passed by environment."""
+    port = addresses.ports[daemon.name]
+    argv = (
+        sys.executable, "-m", "uvicorn", daemon.app, "--factory", "--app-dir", str(CODE_ROOT),
+        "--host", LOOPBACK, "--port", str(port), "--no-access-log", "--timeout-graceful-shutdown", "5",
+    )  # fmt: skip
+    environment = {**_marks(layout, daemon.name), **_daemon_environment(daemon.name, addresses, layout)}
+    if daemon.name in OPERATED:
+        environment["PLUMBLINE_OPERATOR_TOKEN"] = token
+    return ProcessSpec(
+        name=daemon.name, tier=Tier.DAEMON, argv=argv, environment=environment, port=port, protocol=Protocol.HTTP
+    )
+
+
+def _marks(layout: Layout, name: str) -> dict[str, str]:
+    return {MESH_VARIABLE: str(layout.root), PROCESS_VARIABLE: name}
+
+
+def _daemon_environment(name: str, addresses: Addresses, layout: Layout) -> dict[str, str]:
+    urls = {f"PLUMBLINE_URLS__{peer.replace('-', '_').upper()}": url for peer, url in addresses.urls.items()}
+    return {
+        # A folder named `shared` where the user stands must not shadow ours, also in the daemons' child processes.
+        "PYTHONPATH": str(CODE_ROOT),
+        "PYTHONSAFEPATH": "1",
+        "PYTHONUNBUFFERED": "1",
+        "PLUMBLINE_STATE_DIR": str(layout.of(name)),
+        "PLUMBLINE_KAFKA__BOOTSTRAP_SERVERS": addresses.bootstrap_servers,
+        "PLUMBLINE_KAFKA__IDEMPOTENT_PRODUCER": "false",
+        "PLUMBLINE_REDIS__URL": addresses.redis_url,
+        "PLUMBLINE_ARTIFACTS__URL": layout.artifacts_url,
+        **urls,
+    }

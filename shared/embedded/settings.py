@@ -1,0 +1,44 @@
+"""Settings of embedded mode, and the environment that its processes inherit."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.settings import Group
+
+
+class SupervisorSettings(Group):
+    """How the supervisor looks after its processes."""
+
+    stop_grace_s: Annotated[float, Field(gt=0)] = 10.0
+    """From asking a process to end to ending it."""
+    poll_interval_s: Annotated[float, Field(gt=0)] = 1.0
+    """Between two health polls of a process that can serve."""
+    poll_timeout_s: Annotated[float, Field(gt=0)] = 2.0
+    """How long a health poll waits for its answer."""
+    silence_limit_s: Annotated[float, Field(gt=0)] = 10.0
+    """A process that has not answered for so long is restarted; longer than Kafka's session, which gives its work to another."""
+    broker_limit_bytes: Annotated[int, Field(gt=0)] = 1_500_000_000
+    """Resident memory at which the broker, which forgets nothing by itself, is recycled."""
+
+
+class EmbeddedSettings(BaseSettings):
+    """What a user may set of a mesh on one machine."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PLUMBLINE_", env_nested_delimiter="__", frozen=True, extra="ignore", populate_by_name=True
+    )
+
+    state_dir: Path = Path(".plumbline")
+    """Everything of the mesh lies here."""
+    gateway_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """The gateway's port on 127.0.0.1; none: a free one."""
+    supervisor: SupervisorSettings = SupervisorSettings()
+
+
+def inherited_environment() -> dict[str, str]:
+    """Return this process's environment: what a user set before `plumb up` reaches the daemons."""
+    return dict(os.environ)  # noqa: TID251 handed on to child processes, not read

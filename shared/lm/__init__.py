@@ -1,0 +1,1 @@
+"""The language model: one decoder Transformer, its files and its serving form."""

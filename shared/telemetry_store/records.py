@@ -1,0 +1,193 @@
+"""What a telemetry store holds: small frozen values, each with an identity that a repetition shares."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+from uuid import UUID
+
+from contracts.api import EventRecord
+from contracts.envelope import Digest
+from contracts.telemetry import AttributeName
+from shared.errors import TransientError
+
+AttributeValue = str | int | float | bool | list["AttributeValue"] | dict[str, "AttributeValue"] | None
+Attributes = Mapping[str, AttributeValue]
+
+SEARCHABLE_ATTRIBUTES: frozenset[AttributeName] = frozenset(
+    {
+        "plumbline.answer.id",
+        "plumbline.batch.id",
+        "plumbline.bundle.digest",
+        "plumbline.corpus.digest",
+        "plumbline.tokenizer.digest",
+    }
+)
+"""Attributes of spans by which spans are found; each is the identity of something."""
+
+
+class StoreUnavailable(TransientError):
+    """The store cannot take or give anything at present, e.g. since the disk is full."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanLink:
+    """What a span points at in another trace."""
+
+    trace_id: str
+    span_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One finished span; `trace_id` (32 hexadecimal digits) and `span_id` (16) are its identity.
+
+    Attributes:
+        start_ns: Unix time in nanoseconds, as is `end_ns`.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None
+    service: str
+    name: str
+    start_ns: int
+    end_ns: int
+    status: Literal["unset", "ok", "error"]
+    attributes: Attributes
+    links: tuple[SpanLink, ...]
+
+    @property
+    def duration_ms(self) -> float:
+        """How long it took."""
+        return (self.end_ns - self.start_ns) / 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRecord:
+    """One log record; `uid` is its identity: the attribute `log.record.uid`, or a hash of the record."""
+
+    uid: str
+    time_ns: int
+    service: str
+    severity: str
+    body: str
+    trace_id: str | None
+    span_id: str | None
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricPoint:
+    """One point of a metric series; `series` and `time_ns` are its identity.
+
+    Attributes:
+        series: Hash of service instance, name and attributes.
+        is_delta: Whether it counts what happened since the point before, and not since the start.
+        value: Of a sum or a gauge; of a histogram, the sum of what it counted.
+        bounds: Upper bounds of a histogram's buckets; `counts` has one more. Both empty for other kinds.
+    """
+
+    series: str
+    service: str
+    name: str
+    kind: Literal["sum", "gauge", "histogram"]
+    is_delta: bool
+    time_ns: int
+    value: float
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    attributes: Attributes
+
+
+class TelemetryStore(Protocol):
+    """Keeps and finds telemetry. Every `add_*` may be repeated; what is there already stays as it is."""
+
+    async def add_spans(self, spans: Sequence[Span]) -> None:
+        """Keep spans."""
+        ...
+
+    async def add_logs(self, records: Sequence[LogRecord]) -> None:
+        """Keep log records."""
+        ...
+
+    async def add_metrics(self, points: Sequence[MetricPoint]) -> None:
+        """Keep metric points."""
+        ...
+
+    async def add_events(self, events: Sequence[EventRecord]) -> None:
+        """Keep lifecycle events."""
+        ...
+
+    async def spans_of_trace(self, trace_id: str, *, limit: int = 1000) -> tuple[Span, ...]:
+        """Return a trace's spans, earliest first."""
+        ...
+
+    async def spans_with_attribute(self, name: AttributeName, value: str, *, limit: int = 100) -> tuple[Span, ...]:
+        """Return the spans that carry one of SEARCHABLE_ATTRIBUTES with this value, newest first.
+
+        Raises:
+            ValueError: The attribute is not one of them.
+        """
+        ...
+
+    async def spans_linked_to(self, trace_id: str, *, limit: int = 100) -> tuple[Span, ...]:
+        """Return the spans of other traces that link to this trace, earliest first."""
+        ...
+
+    async def logs(
+        self,
+        *,
+        trace_id: str | None = None,
+        service: str | None = None,
+        after: datetime | None = None,
+        limit: int = 100,
+    ) -> tuple[LogRecord, ...]:
+        """Return log records, earliest first."""
+        ...
+
+    async def metrics(self, name: str, *, after: datetime | None = None, limit: int = 1000) -> tuple[MetricPoint, ...]:
+        """Return the points of a metric, earliest first."""
+        ...
+
+    async def event(self, event_id: UUID) -> EventRecord | None:
+        """Return one event."""
+        ...
+
+    async def events(
+        self,
+        *,
+        domain: str | None = None,
+        topic: str | None = None,
+        after: datetime | UUID | None = None,
+        limit: int = 1000,
+    ) -> tuple[EventRecord, ...]:
+        """Return events in the order in which they came in.
+
+        Args:
+            domain: Only this domain's.
+            topic: Only this topic's.
+            after: Those that occurred after a time, or that came in after an event; an event that is not there: none.
+            limit: At most so many.
+        """
+        ...
+
+    async def events_of_trace(self, trace_id: str) -> tuple[EventRecord, ...]:
+        """Return the events that were published within a trace, in the order of coming in."""
+        ...
+
+    async def events_by_digest(self, digest: Digest) -> tuple[EventRecord, ...]:
+        """Return the events that name an artifact in a field of their own, in the order of coming in; not traffic."""
+        ...
+
+    async def events_by_batch(self, batch_id: UUID) -> tuple[EventRecord, ...]:
+        """Return the events about one batch, in the order of coming in."""
+        ...
+
+    async def latest_events(self) -> tuple[EventRecord, ...]:
+        """Return the latest event of every domain and topic."""
+        ...
+
+    async def delete_expired(self, now: datetime) -> int:
+        """Delete what is older than its retention; return how many records went."""
+        ...

@@ -1,0 +1,103 @@
+"""The SQL of the SQLite telemetry store: tables, and one statement a use."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS spans (
+    trace_id TEXT NOT NULL, span_id TEXT NOT NULL, parent_span_id TEXT, service TEXT NOT NULL, name TEXT NOT NULL,
+    start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, status TEXT NOT NULL, attributes TEXT NOT NULL,
+    links TEXT NOT NULL, PRIMARY KEY (trace_id, span_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS spans_by_time ON spans (start_ns);
+CREATE TABLE IF NOT EXISTS span_links (
+    linked_trace_id TEXT NOT NULL, trace_id TEXT NOT NULL, span_id TEXT NOT NULL, start_ns INTEGER NOT NULL,
+    PRIMARY KEY (linked_trace_id, trace_id, span_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS span_attributes (
+    name TEXT NOT NULL, value TEXT NOT NULL, start_ns INTEGER NOT NULL, trace_id TEXT NOT NULL, span_id TEXT NOT NULL,
+    PRIMARY KEY (name, value, start_ns, trace_id, span_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS logs (
+    uid TEXT PRIMARY KEY, time_ns INTEGER NOT NULL, service TEXT NOT NULL, severity TEXT NOT NULL, body TEXT NOT NULL,
+    trace_id TEXT, span_id TEXT, attributes TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS logs_by_time ON logs (time_ns);
+CREATE INDEX IF NOT EXISTS logs_by_trace ON logs (trace_id, time_ns) WHERE trace_id IS NOT NULL;
+CREATE TABLE IF NOT EXISTS series (
+    series TEXT PRIMARY KEY, service TEXT NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL, is_delta INTEGER NOT NULL,
+    attributes TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS series_by_name ON series (name);
+CREATE TABLE IF NOT EXISTS points (
+    series TEXT NOT NULL, time_ns INTEGER NOT NULL, value REAL, bounds TEXT, counts TEXT,
+    PRIMARY KEY (series, time_ns)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL UNIQUE, topic TEXT NOT NULL, causation_id TEXT,
+    domain TEXT NOT NULL, occurred_at TEXT NOT NULL, occurred_us INTEGER NOT NULL, trace_id TEXT, body TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS events_by_topic ON events (topic, domain, occurred_us);
+CREATE INDEX IF NOT EXISTS events_by_trace ON events (trace_id) WHERE trace_id IS NOT NULL;
+CREATE TABLE IF NOT EXISTS event_subjects (
+    subject TEXT NOT NULL, event_id TEXT NOT NULL, PRIMARY KEY (subject, event_id)
+) WITHOUT ROWID;
+"""
+
+ADD_SPAN = "INSERT OR IGNORE INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+ADD_SPAN_LINK = "INSERT OR IGNORE INTO span_links VALUES (?, ?, ?, ?)"
+ADD_SPAN_ATTRIBUTE = "INSERT OR IGNORE INTO span_attributes VALUES (?, ?, ?, ?, ?)"
+ADD_LOG = "INSERT OR IGNORE INTO logs VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+ADD_SERIES = "INSERT OR IGNORE INTO series VALUES (?, ?, ?, ?, ?, ?)"
+ADD_POINT = "INSERT OR IGNORE INTO points VALUES (?, ?, ?, ?, ?)"
+ADD_EVENT = """
+INSERT OR IGNORE INTO events (event_id, topic, causation_id, domain, occurred_at, occurred_us, trace_id, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+ADD_EVENT_SUBJECT = "INSERT OR IGNORE INTO event_subjects VALUES (?, ?)"
+
+SPANS_OF_TRACE = "SELECT * FROM spans WHERE trace_id = ? ORDER BY start_ns, span_id LIMIT ?"
+SPANS_WITH_ATTRIBUTE = """
+SELECT spans.* FROM span_attributes AS found JOIN spans USING (trace_id, span_id)
+WHERE found.name = ? AND found.value = ? ORDER BY found.start_ns DESC, found.span_id LIMIT ?
+"""
+SPANS_LINKED_TO = """
+SELECT spans.* FROM span_links AS found JOIN spans USING (trace_id, span_id)
+WHERE found.linked_trace_id = ? AND found.trace_id != ? ORDER BY found.start_ns, found.span_id LIMIT ?
+"""
+LOGS = """
+SELECT * FROM logs WHERE time_ns > :after_ns AND (:service IS NULL OR service = :service)
+ORDER BY time_ns, uid LIMIT :limit
+"""
+LOGS_OF_TRACE = """
+SELECT * FROM logs WHERE trace_id = :trace_id AND (:service IS NULL OR service = :service)
+AND time_ns > :after_ns ORDER BY time_ns, uid LIMIT :limit
+"""
+METRICS = """
+SELECT series, service, name, kind, is_delta, time_ns, value, bounds, counts, attributes
+FROM points JOIN series USING (series) WHERE name = ? AND time_ns > ? ORDER BY time_ns, series LIMIT ?
+"""
+
+_EVENT_COLUMNS = "topic, event_id, causation_id, occurred_at, domain, trace_id, body"
+EVENT = f"SELECT {_EVENT_COLUMNS} FROM events WHERE event_id = ?"  # noqa: S608 a constant
+EVENTS = f"""
+SELECT {_EVENT_COLUMNS} FROM events
+WHERE (:domain IS NULL OR domain = :domain) AND (:topic IS NULL OR topic = :topic)
+AND occurred_us > :after_us
+AND seq > CASE WHEN :after_id IS NULL THEN 0 ELSE (SELECT seq FROM events WHERE event_id = :after_id) END
+ORDER BY seq LIMIT :limit
+"""  # noqa: S608 a constant
+EVENTS_OF_TRACE = f"SELECT {_EVENT_COLUMNS} FROM events WHERE trace_id = ? ORDER BY seq"  # noqa: S608 a constant
+EVENTS_ABOUT = f"""
+SELECT {_EVENT_COLUMNS} FROM event_subjects JOIN events USING (event_id) WHERE subject = ? ORDER BY seq
+"""  # noqa: S608 a constant
+# SQLite takes a bare column of a max() query from the row that holds the maximum.
+LATEST_EVENTS = f"""
+SELECT {_EVENT_COLUMNS} FROM events
+WHERE seq IN (SELECT seq FROM (SELECT seq, max(occurred_us) FROM events GROUP BY topic, domain)) ORDER BY seq
+"""  # noqa: S608 a constant
+
+DELETE_POINTS = "DELETE FROM points WHERE time_ns < ?"
+DELETE_SERIES = "DELETE FROM series WHERE NOT EXISTS (SELECT 1 FROM points WHERE points.series = series.series)"
+DELETE_LOGS = "DELETE FROM logs WHERE time_ns < ?"
+DELETE_SPANS = "DELETE FROM spans WHERE start_ns < ?"
+DELETE_SPAN_LINKS = "DELETE FROM span_links WHERE start_ns < ?"
+DELETE_SPAN_ATTRIBUTES = "DELETE FROM span_attributes WHERE start_ns < ?"
+DELETE_EVENTS = "DELETE FROM events WHERE topic = ? AND occurred_us < ?"

@@ -1,0 +1,108 @@
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+
+from contracts.topics import CORPUS_VERSIONED, TRAINING_REQUESTED
+from services.cleaner.settings import CorpusRules
+from shared.clock import FakeClock
+from shared.telemetry import Telemetry
+from tests.unit.cleaner.conftest import START, running
+from tests.unit.cleaner.test_handlers import request
+
+RULES = CorpusRules(min_new_documents=2, quiet_s=5)
+
+
+class Crash(Exception):
+    """Stands for the end of the process."""
+
+
+async def test_what_was_seen_and_asked_for_survives_a_restart(tmp_path: Path, telemetry: Telemetry):
+    clock = FakeClock(START)
+    async with running(tmp_path, telemetry, clock, RULES) as cleaner:
+        await cleaner.receive("a", "一")
+        late = cleaner.batch("b", [])
+        await cleaner.user.publish(TRAINING_REQUESTED, request(late.batch_id))
+    async with running(tmp_path, telemetry, clock, RULES) as cleaner:
+        await cleaner.cutter.announce_again()
+        await cleaner.later(60)
+        assert cleaner.said == []
+        await cleaner.receive("b", "一", "二")
+        await cleaner.later(0)
+        (version,) = cleaner.of(CORPUS_VERSIONED)
+        assert (version.num_documents, version.training_request_id) == (2, request().event_id)
+
+
+async def test_the_quiet_begins_anew_at_a_start(tmp_path: Path, telemetry: Telemetry):
+    clock = FakeClock(START)
+    async with running(tmp_path, telemetry, clock, RULES) as cleaner:
+        await cleaner.receive("a", "一", "二")
+    clock.set(START + timedelta(hours=1))
+    async with running(tmp_path, telemetry, clock, RULES) as cleaner:
+        await cleaner.later(4)
+        assert cleaner.of(CORPUS_VERSIONED) == []
+        await cleaner.later(1)
+        assert len(cleaner.of(CORPUS_VERSIONED)) == 1
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "services.cleaner.versions.write_manifest",
+        "services.cleaner.ledger.Ledger.add_version",
+        "services.cleaner.versions.point_at_latest",
+        "shared.bus.Bus.publish",
+        "services.cleaner.ledger.Ledger.mark_published",
+    ],
+)
+async def test_a_cut_that_a_crash_interrupted_is_completed_at_the_next_start(
+    tmp_path: Path, telemetry: Telemetry, monkeypatch, step
+):
+    def crash(*_: object, **__: object) -> None:
+        raise Crash
+
+    clock = FakeClock(START)
+    async with running(tmp_path, telemetry, clock, RULES) as cleaner:
+        await cleaner.receive("a", "一", "二")
+        with monkeypatch.context() as patched:
+            patched.setattr(step, crash)
+            with pytest.raises(Crash):
+                await cleaner.later(5)
+        said_before = cleaner.of(CORPUS_VERSIONED)
+    async with running(tmp_path, telemetry, clock, RULES) as cleaner:
+        await cleaner.cutter.announce_again()
+        await cleaner.later(5)
+        await cleaner.later(5)
+        (version,) = cleaner.of(CORPUS_VERSIONED)
+        assert (version.number, version.num_documents) == (1, 2)
+        assert said_before in ([], [version])
+        assert cleaner.store.read_ref("corpus/law/latest") == version.model_dump_json().encode()
+
+
+async def test_what_the_broker_could_not_be_told_is_told_at_a_later_tick(
+    tmp_path: Path, telemetry: Telemetry, monkeypatch, caplog
+):
+    async def away(*_: object, **__: object) -> None:
+        raise KafkaConnectionError("no broker")
+
+    async with running(tmp_path, telemetry, FakeClock(START), RULES) as cleaner:
+        await cleaner.receive("a", "一", "二")
+        with monkeypatch.context() as patched:
+            patched.setattr(cleaner.bus, "publish", away)
+            await cleaner.later(5)
+        assert [record.message for record in caplog.records] == ["corpus version not announced, will try again"]
+        await cleaner.later(0.5)
+        assert [version.number for version in cleaner.of(CORPUS_VERSIONED)] == [1]
+
+
+async def test_the_latest_version_is_announced_again_word_for_word_at_every_start(tmp_path: Path, telemetry: Telemetry):
+    clock = FakeClock(START)
+    async with running(tmp_path, telemetry, clock, RULES) as cleaner:
+        for name, texts in {"a": "一二", "b": "三四"}.items():
+            await cleaner.receive(name, *texts)
+            await cleaner.later(5)
+        _, second = cleaner.of(CORPUS_VERSIONED)
+    async with running(tmp_path, telemetry, clock, RULES) as cleaner:
+        await cleaner.cutter.announce_again()
+        assert cleaner.of(CORPUS_VERSIONED) == [second]

@@ -1,0 +1,166 @@
+"""The HTTP APIs that `plumb` calls, answering with fixed contract bodies and noting what came."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from uuid import UUID
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from contracts.api import (
+    Accepted,
+    AlertStatus,
+    BatchReceipt,
+    ClassifyAnswer,
+    ClassifyRequest,
+    CompleteDone,
+    CompleteRequest,
+    DomainStatus,
+    MeshStatus,
+    Problem,
+    RollbackRequest,
+    StageStatus,
+    TrafficStatus,
+    TrainNowRequest,
+    Why,
+    WhySpan,
+    WhyStep,
+)
+from contracts.evaluation import Score
+from contracts.release import Candidate, Cause, Phase, ReleaseState, Rollout, Route
+
+NOW = datetime(2025, 6, 1, 12, 0, tzinfo=UTC)
+SERVING, CANDIDATE = "a" * 64, "b" * 64
+TRACE = "c" * 32
+EVENT_ID = UUID(int=7)
+
+
+class Apis:
+    """All daemons behind one port.
+
+    Attributes:
+        bodies: What was sent, by path.
+        problem: Answered instead of anything else.
+    """
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.bodies: list[tuple[str, bytes]] = []
+        self.headers: dict[str, str] = {}
+        self.problem: Problem | None = None
+        self.app = _app(self)
+
+    def clear(self) -> None:
+        self.bodies, self.headers, self.problem = [], {}, None
+
+
+def _app(apis: Apis) -> FastAPI:
+    app = FastAPI()
+
+    @app.middleware("http")
+    async def note(request: Request, call_next):
+        apis.bodies.append((request.url.path, await request.body()))
+        apis.headers = dict(request.headers)
+        if apis.problem:
+            body = apis.problem.model_dump(exclude_none=True)
+            return JSONResponse(body, status_code=apis.problem.status, media_type="application/problem+json")
+        return await call_next(request)
+
+    @app.post("/v1/domains/{domain}/batches", status_code=202)
+    async def batches(domain: str, request: Request) -> BatchReceipt:
+        body = await request.body()
+        num_documents = body.count(b"\n")
+        return BatchReceipt(
+            batch_id=UUID(int=len(apis.bodies)), event_id=EVENT_ID, domain=domain, num_documents=num_documents,
+            num_bytes=len(body),
+        )  # fmt: skip
+
+    @app.post("/v1/training-requests", status_code=202)
+    async def training_requests(_: TrainNowRequest) -> Accepted:
+        return Accepted(event_id=EVENT_ID)
+
+    @app.post("/v1/domains/{domain}/rollback", status_code=202)
+    async def rollback(domain: str, _: RollbackRequest) -> Accepted:
+        assert domain
+        return Accepted(event_id=EVENT_ID)
+
+    @app.post("/v1/classify")
+    async def classify(request: ClassifyRequest) -> ClassifyAnswer:
+        scores = {"刑法": 0.7, "民商法": 0.2, "[dim]经济法": 0.1}
+        return ClassifyAnswer(
+            answer_id=f"answer-{request.user}", label="刑法", score=0.7, scores=scores, bundle_digest=SERVING, cached=False,
+            truncated=False,
+        )  # fmt: skip
+
+    @app.post("/v1/complete")
+    async def complete(request: CompleteRequest) -> EventSourceResponse:
+        return EventSourceResponse(_tokens(request))
+
+    _add_monitor(app)
+    return app
+
+
+def _add_monitor(app: FastAPI) -> None:
+    @app.get("/v1/status")
+    async def status() -> MeshStatus:
+        return MeshStatus(at=NOW, domains=(domain_status(),))
+
+    @app.get("/v1/why/{subject}")
+    async def why(subject: str) -> Why:
+        return walk(subject)
+
+
+async def _tokens(request: CompleteRequest) -> AsyncIterator[ServerSentEvent]:
+    if request.prompt == "fail":
+        problem = Problem(type="urn:x", title="It broke", status=500, detail="in mid-stream", next="Ask again.")
+        yield ServerSentEvent(event="error", data=problem.model_dump_json())
+        return
+    for token in ("应当", " 依法", "\n"):
+        yield ServerSentEvent(event="token", data=token)
+    done = CompleteDone(answer_id="answer-9", bundle_digest=SERVING, num_tokens=3)
+    yield ServerSentEvent(event="done", data=done.model_dump_json())
+
+
+def domain_status() -> DomainStatus:
+    candidate = Candidate(bundle_digest=CANDIDATE, ancestors=(SERVING,), evaluation_id=EVENT_ID, traceparent=None)
+    rollout = Rollout(
+        candidate=candidate, phase=Phase.CANARY, phase_since=NOW, baseline_digest=SERVING, cause=Cause.LOADED,
+        reason="57 of 100 answers",
+    )  # fmt: skip
+    routes = (Route(bundle_digest=SERVING, weight_percent=90), Route(bundle_digest=CANDIDATE, weight_percent=10))
+    return DomainStatus(
+        domain="law",
+        stages=(
+            StageStatus(stage="cleaner", event="batch-cleaned", event_id=EVENT_ID, at=NOW, summary="5 batches"),
+            StageStatus(stage="trainer", event=None, event_id=None, at=None, summary="waits"),
+        ),
+        missing="312 of 1,000 documents; or `plumb train now`",
+        num_pending_documents=312,
+        min_new_documents=1_000,
+        release=ReleaseState(revision=4, serving_digest=SERVING, routes=routes, rollout=rollout),
+        scores=(Score(slice="all", n=2_100, accuracy=0.81, macro_f1=0.72, majority_share=0.33),),
+        alerts=(AlertStatus(rule="latency", bundle_digest=CANDIDATE, state="firing", reason="[7 of 10]", since=NOW),),
+        traffic=(
+            TrafficStatus(bundle_digest=SERVING, answers_per_s=41, error_share=0, slow_share=0.01, p95_ms=None),
+        ),
+    )  # fmt: skip
+
+
+def walk(subject: str) -> Why:
+    spans = (
+        WhySpan(
+            trace_id=TRACE, span_id="2", parent_span_id="1", service="trainer", name="seal", started_at=NOW,
+            duration_ms=80, linked_trace_ids=(),
+        ),
+        WhySpan(
+            trace_id=TRACE, span_id="1", parent_span_id="gone", service="trainer", name="train", started_at=NOW,
+            duration_ms=45_000, linked_trace_ids=("d" * 32,),
+        ),
+    )  # fmt: skip
+    batches = tuple(
+        WhyStep(kind="batch", id=f"batch-{number}", event_id=None, detail="500 documents", trace_id=None, spans=())
+        for number in range(9)
+    )
+    bundle = WhyStep(kind="bundle", id=SERVING, event_id=EVENT_ID, detail="sealed", trace_id=TRACE, spans=spans)
+    return Why(subject=subject, steps=(bundle, *batches))

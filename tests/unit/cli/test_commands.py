@@ -1,0 +1,174 @@
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from contracts.api import Problem
+from shared.cli.errors import DaemonUnreachable, FileRefused, NoAnswerYet, ProblemAnswered
+from shared.cli.exits import Exit
+from shared.embedded.errors import MeshAlreadyRunning, MeshNotRunning
+from shared.embedded.layout import operator_token
+from shared.embedded.record import MeshPhase
+from tests.unit.cli.apis import CANDIDATE, EVENT_ID, SERVING
+from tests.unit.cli.conftest import Terminal, write_mesh
+
+DOCUMENT = '{"document_id": "刑法-1", "text": "为了惩罚犯罪，保护人民，根据宪法，制定本法。"}\n'
+
+
+def test_ingest_sends_every_file_and_prints_the_batch_ids(terminal: Terminal, tmp_path: Path) -> None:
+    files = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
+    for file in files:
+        file.write_text(DOCUMENT * 3, encoding="utf-8")
+    result = terminal.plumb("ingest", *map(str, files), "--domain", "medicine")
+    assert result.exit_code == 0, result.output
+    assert terminal.apis.bodies == [("/v1/domains/medicine/batches", (DOCUMENT * 3).encode())] * 2
+    assert terminal.apis.headers["content-type"] == "application/x-ndjson"
+    assert "00000000-0000-0000-0000-000000000002" in result.stdout
+    assert "6 documents stored in 2 batches" in result.stdout
+
+
+def test_ingest_prints_receipts_as_json(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "one.jsonl"
+    file.write_text(DOCUMENT, encoding="utf-8")
+    receipts = json.loads(terminal.plumb("ingest", str(file), "--json").stdout)["batches"]
+    assert [receipt["num_documents"] for receipt in receipts] == [1]
+
+
+def test_a_bad_line_anywhere_means_that_nothing_is_sent(terminal: Terminal, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.jsonl", tmp_path / "bad.jsonl"
+    good.write_text(DOCUMENT, encoding="utf-8")
+    bad.write_text(DOCUMENT + "{", encoding="utf-8")
+    code, error = terminal.fails("ingest", str(good), str(bad))
+    assert code == Exit.BAD_INPUT
+    assert isinstance(error, FileRefused)
+    assert f"{bad}:2:" in str(error)
+    assert terminal.apis.bodies == []
+
+
+def test_train_now_asks_the_monitor(terminal: Terminal) -> None:
+    result = terminal.plumb("train", "now", "--domain", "medicine")
+    path, body = terminal.apis.bodies[0]
+    assert (path, json.loads(body)["domain"]) == ("/v1/training-requests", "medicine")
+    assert str(EVENT_ID) in result.stdout
+
+
+def test_rollback_carries_reason_and_operator_token(terminal: Terminal) -> None:
+    result = terminal.plumb("rollback", "--reason", "answers are wrong")
+    path, body = terminal.apis.bodies[0]
+    assert (path, json.loads(body)) == (
+        "/v1/domains/law/rollback",
+        {"reason": "answers are wrong", "cause": "operator"},
+    )
+    assert terminal.apis.headers["authorization"] == f"Bearer {operator_token(terminal.layout)}"
+    assert str(EVENT_ID) in result.stdout
+
+
+def test_ask_shows_label_score_and_digest_and_why_takes_the_answer_from_there(terminal: Terminal) -> None:
+    result = terminal.plumb("ask", "故意杀人的，处死刑", "--user", "u1")
+    for fact in ("刑法", "0.700", SERVING[:12], "answer-u1", "[dim]经济法"):
+        assert fact in result.stdout
+    terminal.plumb("why")
+    assert terminal.apis.bodies[-1][0] == "/v1/why/answer-u1"
+
+
+def test_ask_can_print_json(terminal: Terminal) -> None:
+    assert json.loads(terminal.plumb("ask", "盗窃", "--json").stdout)["bundle_digest"] == SERVING
+
+
+def test_a_completion_is_streamed_and_remembered(terminal: Terminal) -> None:
+    result = terminal.plumb("ask", "用人单位", "--complete")
+    assert "用人单位应当 依法\n" in result.stdout
+    assert terminal.layout.last_answer.read_text() == "answer-9"
+    lines = [json.loads(line) for line in terminal.plumb("ask", "用人单位", "--complete", "--json").stdout.splitlines()]
+    assert [line.get("token") for line in lines[:-1]] == ["应当", " 依法", "\n"]
+    assert lines[-1]["answer_id"] == "answer-9"
+
+
+def test_a_completion_that_breaks_off_says_so(terminal: Terminal) -> None:
+    code, error = terminal.fails("ask", "fail", "--complete")
+    assert (code, str(error), error.next_step) == (Exit.FAILED, "It broke: in mid-stream", "Ask again.")
+
+
+@pytest.mark.parametrize("command", [("ask", "盗窃"), ("ask", "盗窃", "--complete")])
+def test_nothing_to_serve_has_its_own_exit_code_and_names_the_next_step(
+    terminal: Terminal, command: tuple[str, ...]
+) -> None:
+    terminal.apis.problem = Problem(
+        type="urn:plumbline:problem:nothing-to-serve", title="Nothing is released", status=503, detail="law has no bundle",
+        next="plumb ingest FILE...",
+    )  # fmt: skip
+    code, error = terminal.fails(*command)
+    assert code == Exit.NOTHING_TO_SERVE
+    assert isinstance(error, ProblemAnswered)
+    assert (str(error), error.next_step) == ("Nothing is released: law has no bundle", "plumb ingest FILE...")
+
+
+def test_why_needs_an_answer_first(terminal: Terminal) -> None:
+    code, error = terminal.fails("why")
+    assert (code, type(error)) == (Exit.FAILED, NoAnswerYet)
+    assert "plumb ask" in str(error.next_step)
+
+
+def test_why_draws_steps_spans_and_the_first_batches(terminal: Terminal) -> None:
+    lines = terminal.plumb("why", SERVING).stdout.splitlines()
+    assert "bundle aaaaaaaaaaaa  sealed" in lines[1]
+    assert "trace cccccccccccccccccccccccccccccccc" in lines[2]
+    assert "trainer train 45,000 ms -> dddddddd" in lines[3]
+    assert lines[4].index("trainer seal 80 ms") > lines[3].index("trainer train")
+    assert "4 more batches" in lines[-1]
+    assert "batch-8" in terminal.plumb("why", SERVING, "--all").stdout
+
+
+def test_status_shows_what_the_mesh_does_and_what_it_waits_for(terminal: Terminal) -> None:
+    result = terminal.plumb("status")
+    for fact in (
+        "inference-gateway", "ready", str(os.getpid()), "batch-cleaned", "90 %", "10 %", "canary", "57 of 100 answers",
+        "0.810", "2,100", "latency firing", "[7 of 10]", "312 of 1,000 documents; or `plumb train now`", CANDIDATE[:12],
+    ):  # fmt: skip
+        assert fact in result.stdout, fact
+
+
+def test_status_prints_json(terminal: Terminal) -> None:
+    document = json.loads(terminal.plumb("status", "--json").stdout)
+    assert document["mesh"]["phase"] == "ready"
+    assert document["domains"]["domains"][0]["num_pending_documents"] == 312
+
+
+def test_status_shows_the_processes_even_when_the_monitor_is_away(terminal: Terminal) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        write_mesh(terminal.layout, port=unused.getsockname()[1])
+        result = terminal.plumb("status")
+    assert "release-manager" in result.stdout
+    assert isinstance(result.exception, DaemonUnreachable)
+    assert "monitor does not answer" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "command", [("status",), ("ask", "盗窃"), ("why", SERVING), ("rollback",), ("train", "now"), ("status", "--watch")]
+)
+def test_without_a_mesh_every_command_says_how_to_start_one(terminal: Terminal, command: tuple[str, ...]) -> None:
+    write_mesh(terminal.layout, port=terminal.apis.port, phase=MeshPhase.STOPPED)
+    code, error = terminal.fails(*command)
+    assert (code, type(error)) == (Exit.NOT_RUNNING, MeshNotRunning)
+    assert str(terminal.layout.root) in str(error)
+    assert "plumb up" in str(error.next_step)
+
+
+def test_a_second_up_is_refused(terminal: Terminal) -> None:
+    code, error = terminal.fails("up")
+    assert (code, type(error)) == (Exit.ALREADY_RUNNING, MeshAlreadyRunning)
+
+
+def test_down_without_a_mesh_is_no_failure(terminal: Terminal) -> None:
+    terminal.layout.record.unlink()
+    result = terminal.plumb("down")
+    assert result.exit_code == 0
+    assert "no mesh runs" in result.stdout
+
+
+def test_a_wrong_command_line_is_a_usage_error(terminal: Terminal, tmp_path: Path) -> None:
+    assert terminal.plumb("ingest", str(tmp_path / "none.jsonl")).exit_code == Exit.USAGE
+    assert terminal.plumb("up", "--gateway-port", "0").exit_code == Exit.USAGE

@@ -1,0 +1,37 @@
+import stat
+from pathlib import Path
+
+from shared.embedded.layout import layout_of, operator_token, prepare, rotate
+
+
+def test_the_token_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
+    layout = layout_of(tmp_path)
+    token = operator_token(layout)
+    assert len(token) >= 32
+    assert operator_token(layout) == token
+    assert stat.S_IMODE(layout.token.stat().st_mode) == 0o600
+
+
+def test_a_relative_state_directory_becomes_absolute(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    layout = layout_of(Path(".plumbline"))
+    prepare(layout, ("ingest",))
+    assert layout.artifacts == tmp_path / ".plumbline" / "artifacts"
+    assert layout.artifacts.is_dir()
+    assert layout.of("ingest").is_dir()
+    assert layout.log("ingest").parent.is_dir()
+
+
+def test_logs_rotate_by_size_and_the_oldest_goes(tmp_path: Path) -> None:
+    log = tmp_path / "ingest.log"
+    for text in ("one", "two", "three", "four"):
+        rotate(log, limit_bytes=3, kept=2)
+        log.write_text(text)
+    assert [path.read_text() for path in sorted(tmp_path.iterdir())] == ["four", "three", "two"]
+
+
+def test_a_small_log_stays(tmp_path: Path) -> None:
+    log = tmp_path / "ingest.log"
+    log.write_text("few")
+    rotate(log, limit_bytes=10)
+    assert list(tmp_path.iterdir()) == [log]

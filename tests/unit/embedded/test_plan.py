@@ -1,0 +1,32 @@
+from pathlib import Path
+
+from contracts.topics import ALL_DAEMONS
+from shared.embedded.layout import layout_of
+from shared.embedded.plan import BROKER, CACHE, DAEMONS, OPERATED, Addresses, daemon_spec, names_of
+
+PORTS = {name: 20_000 + number for number, name in enumerate(names_of(DAEMONS))}
+ADDRESSES = Addresses(ports=PORTS)
+LAYOUT = layout_of(Path("/state dir"))
+
+
+def test_every_daemon_of_the_topic_table_has_a_process_and_only_operated_ones_the_token() -> None:
+    specs = [daemon_spec(daemon, ADDRESSES, LAYOUT, token="secret") for daemon in DAEMONS]
+    assert tuple(spec.name for spec in specs) == ALL_DAEMONS
+    assert {spec.name for spec in specs if "PLUMBLINE_OPERATOR_TOKEN" in spec.environment} == OPERATED
+    assert not any("secret" in argument for spec in specs for argument in spec.argv)
+
+
+def test_a_daemon_is_started_by_name_and_told_where_all_others_are() -> None:
+    spec = daemon_spec(DAEMONS[1], ADDRESSES, LAYOUT, token="secret")
+    assert "services.cleaner.app:build" in spec.argv
+    for daemon in ALL_DAEMONS:
+        variable = f"PLUMBLINE_URLS__{daemon.replace('-', '_').upper()}"
+        assert spec.environment[variable] == f"http://127.0.0.1:{PORTS[daemon]}"
+    assert spec.environment["PLUMBLINE_ARTIFACTS__URL"] == "file:///state dir/artifacts"
+    assert spec.environment["PLUMBLINE_KAFKA__IDEMPOTENT_PRODUCER"] == "false"
+
+
+def test_only_daemons_have_urls() -> None:
+    assert set(ADDRESSES.urls) == set(ALL_DAEMONS)
+    assert ADDRESSES.bootstrap_servers == f"127.0.0.1:{PORTS[BROKER]}"
+    assert ADDRESSES.redis_url == f"redis://127.0.0.1:{PORTS[CACHE]}/0"

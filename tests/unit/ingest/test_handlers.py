@@ -1,0 +1,92 @@
+import logging
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from contracts.corpus import Document, DocumentsSubmitted
+from contracts.topics import DOCUMENTS_SUBMITTED
+from services.ingest.adapters import Batches, KeptBatch
+from services.ingest.core import submitted
+from shared.clock import FakeClock
+from shared.corpus import read_shard
+from shared.telemetry import Telemetry, trace_id_of
+from tests.unit.ingest.conftest import START, Ingest, running
+
+ARTICLES = (
+    Document(document_id="专利法/1", text="为了保护专利权人的合法权益，制定本法。", label="民法商法", group="专利法"),
+    Document(
+        document_id="专利法/3", text="国务院专利行政部门负责管理全国的专利工作。", label="民法商法", group="专利法"
+    ),
+)
+
+
+def submission(*documents: Document, number: int = 1) -> DocumentsSubmitted:
+    return DocumentsSubmitted(
+        event_id=UUID(int=number), causation_id=None, occurred_at=START, domain="law", documents=documents
+    )
+
+
+async def test_submitted_documents_are_stored_and_announced(ingest: Ingest):
+    await ingest.user.publish(DOCUMENTS_SUBMITTED, submission(*ARTICLES))
+    (event,) = ingest.events
+    assert tuple(read_shard(ingest.store, event.raw_digest)) == ARTICLES
+    assert (event.num_documents, event.source, event.causation_id) == (2, "kafka", UUID(int=1))
+    kept = Batches(ingest.store).find("law", event.batch_id)
+    assert kept is not None
+    assert kept.event == event
+
+
+async def test_a_redelivered_event_is_the_same_batch_announced_again(ingest: Ingest):
+    await ingest.user.publish(DOCUMENTS_SUBMITTED, submission(*ARTICLES))
+    ingest.clock.set(START + timedelta(hours=1))
+    await ingest.user.publish(DOCUMENTS_SUBMITTED, submission(*ARTICLES))
+    first, again = ingest.events
+    assert again == first
+
+
+@pytest.mark.parametrize(
+    ("documents", "reason"),
+    [
+        ((ARTICLES[0], Document(document_id="专利法/1", text="另一条。")), "stands for another text on document 1"),
+        ((ARTICLES[1],), "was received before with other documents"),
+    ],
+)
+async def test_what_cannot_be_taken_is_dead_lettered_whole(ingest: Ingest, caplog, documents, reason):
+    await ingest.user.publish(DOCUMENTS_SUBMITTED, submission(*ARTICLES))
+    number = 1 if len(documents) == 1 else 2
+    with caplog.at_level(logging.ERROR):
+        await ingest.user.publish(DOCUMENTS_SUBMITTED, submission(*documents, number=number))
+    assert [reason in record.reason for record in caplog.records if record.message == "dead-lettered"] == [True]
+    assert len(ingest.events) == 1
+
+
+async def test_a_batch_is_announced_in_the_trace_that_its_ref_names(ingest: Ingest):
+    await ingest.user.publish(DOCUMENTS_SUBMITTED, submission(*ARTICLES))
+    ((event, traceparent),) = ingest.said
+    kept = Batches(ingest.store).find("law", event.batch_id)
+    assert trace_id_of(kept.traceparent) == trace_id_of(traceparent) is not None
+
+
+async def test_at_a_start_what_the_cleaner_has_not_finished_is_announced_again(tmp_path: Path, telemetry: Telemetry):
+    clock = FakeClock(START)
+    async with running(tmp_path, telemetry, clock) as ingest:
+        for number in (1, 2, 3):
+            await ingest.user.publish(DOCUMENTS_SUBMITTED, submission(*ARTICLES[: number % 2 + 1], number=number))
+            clock.set(clock.now() + timedelta(seconds=1))
+        first, second, third = ingest.said
+        ingest.store.write_ref(f"cleaned/law/{second[0].batch_id}", b"{}")
+    async with running(tmp_path, telemetry, clock) as ingest:
+        await ingest.intake.announce_again()
+        assert ingest.events == [first[0], third[0]]
+        assert [trace_id_of(where) for _, where in ingest.said] == [trace_id_of(first[1]), trace_id_of(third[1])]
+
+
+async def test_a_batch_that_was_kept_but_not_announced_is_announced_at_the_next_start(ingest: Ingest):
+    arrival = submitted(submission(*ARTICLES), START)
+    batches = Batches(ingest.store)
+    event = arrival.announcement(batches.keep_documents(ARTICLES))
+    batches.keep(KeptBatch(event=event, content_digest=arrival.content_digest, traceparent=None))
+    await ingest.intake.announce_again()
+    assert ingest.events == [event]

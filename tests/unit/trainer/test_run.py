@@ -1,0 +1,129 @@
+"""The child process: real files, real processes, real kills."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from services.trainer import run as trainer
+from services.trainer.core.job import TrainingResult, child_environment
+from services.trainer.core.recipe import Recipe
+from shared.bundle import load, read_manifest
+from shared.errors import ArtifactMissing, RunFailed
+from shared.serving import BundleSession
+from tests.unit.trainer.world import ARTICLES, FAST, LATER_LABEL, make_world
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def first(world, tmp_path_factory):
+    return trainer.run(world.job(), tmp_path_factory.mktemp("first"))
+
+
+def start(job, folder):
+    (folder / "job.json").write_text(job.model_dump_json())
+    return subprocess.Popen(
+        [sys.executable, "-m", "services.trainer.run", str(folder / "job.json")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, **child_environment(1)},  # noqa: TID251 - handed on whole
+    )  # fmt: skip
+
+
+def ended(process):
+    try:
+        return process.wait(timeout=60)
+    finally:
+        process.kill()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            pipe.close()
+
+
+def test_a_killed_child_goes_on_from_its_checkpoint_and_ends_with_the_same_result(world, first, tmp_path):
+    job = world.job(checkpoint_interval_s=0.01, progress_interval_s=0.0)
+    process = start(job, tmp_path)
+    killed_at = next(line for line in map(json.loads, process.stdout) if line["tokens"] > FAST.first_tokens / 3)
+    process.send_signal(signal.SIGKILL)
+    assert ended(process) == -signal.SIGKILL
+    assert not (tmp_path / "result.json").exists()
+
+    process = start(job, tmp_path)
+    resumed_at = json.loads(process.stdout.readline())
+    assert killed_at["step"] <= resumed_at["step"] <= killed_at["step"] + 20
+    assert ended(process) == 0
+    assert TrainingResult.model_validate_json((tmp_path / "result.json").read_bytes()) == first
+
+
+def test_a_child_ends_with_its_parent(world, tmp_path):
+    process = start(world.job(recipe=FAST.model_copy(update={"first_tokens": 10**9})), tmp_path)
+    process.stdout.readline()
+    process.stdin.close()
+    assert process.wait(timeout=10) == 0
+    assert not (tmp_path / "result.json").exists()
+    ended(process)
+
+
+def test_a_job_that_cannot_be_done_exits_with_65_and_says_why(world, tmp_path):
+    process = start(world.job(corpus="0" * 64), tmp_path)
+    words = process.stderr.read().strip().splitlines()
+    assert ended(process) == 65
+    assert words[-1] == f"no artifact has the digest {'0' * 64}"
+
+
+def test_the_trained_bundle_classifies_what_it_was_trained_on(world, first, tmp_path):
+    load(world.store, first.bundle_digest, tmp_path)
+    session = BundleSession(tmp_path)
+    assert session.labels == tuple(sorted(ARTICLES))
+    answers = {label: session.classify(texts) for label, texts in ARTICLES.items()}
+    right = [answer.label == label for label, found in answers.items() for answer in found]
+    assert sum(right) / len(right) > 0.9
+
+
+def test_the_same_job_gives_the_same_digest(world, first, tmp_path):
+    again = trainer.run(world.job(), tmp_path)
+    assert again == first
+    other = trainer.run(world.job(recipe=FAST.model_copy(update={"seed": 8})), tmp_path)
+    assert other.bundle_digest != first.bundle_digest
+
+
+def test_a_checkpoint_of_another_job_is_not_gone_on_from(world, tmp_path):
+    short = FAST.model_copy(update={"first_tokens": 1_000})
+    trainer.run(world.job(recipe=short), tmp_path)
+    longer = trainer.run(world.job(recipe=short.model_copy(update={"first_tokens": 2_000})), tmp_path)
+    assert longer.num_tokens >= 2_000
+
+
+def test_training_on_keeps_known_labels_adds_new_ones_and_names_its_ancestors(world, first, tmp_path):
+    job = world.job(corpus=world.second_corpus, parent=first.bundle_digest)
+    second = trainer.run(job, tmp_path)
+    assert second.labels == (*first.labels, LATER_LABEL)
+    assert second.ancestors == (first.bundle_digest,)
+    assert second.token_budget == FAST.max_continued_tokens
+    assert second.lm_loss < 1.2 * first.lm_loss
+    manifest = read_manifest(world.store, second.bundle_digest)
+    assert manifest.parents.parent_bundle_digest == first.bundle_digest
+    assert manifest.parents.corpus_digest == world.second_corpus
+    third = trainer.run(job.model_copy(update={"parent_bundle_digest": second.bundle_digest}), tmp_path)
+    assert third.ancestors == (second.bundle_digest, first.bundle_digest)
+
+
+def test_a_parent_with_another_tokenizer_is_refused(world, first, tmp_path):
+    other = world.store.put_bytes(world.store.read_bytes(world.tokenizer) + b"\n")
+    job = world.job(parent=first.bundle_digest).model_copy(update={"tokenizer_digest": other})
+    with pytest.raises(RunFailed, match="another tokenizer"):
+        trainer.run(job, tmp_path)
+
+
+def test_a_missing_input_is_named(world, tmp_path):
+    with pytest.raises(ArtifactMissing, match="f" * 64):
+        trainer.run(world.job(parent="f" * 64), tmp_path)
+
+
+def test_the_default_recipe_is_valid_json_for_a_job():
+    assert Recipe.model_validate_json(Recipe().model_dump_json()) == Recipe()
