@@ -17,10 +17,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from shared.errors import ChildCrashed, RunFailed
 
 CANNOT_BE_DONE = 65
 """EX_DATAERR of sysexits.h."""
+NICENESS = 10
+"""Long work yields to serving: beside it, on the same two cores, users are answered within their limit."""
 MAX_STARTS = 5
 RESTART_PAUSE_S = 1.0
 STOP_TIMEOUT_S = 5.0
@@ -67,6 +71,7 @@ async def _run_once(
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={**_own_environment(), **(environment or {})}, limit=MAX_LINE_BYTES,
     )  # fmt: skip
+    _stand_back(process.pid)
     words = asyncio.create_task(_last_words(process))
     try:
         await _forward(process, on_progress)
@@ -74,6 +79,11 @@ async def _run_once(
     finally:
         await _stop(process)
         words.cancel()
+
+
+def _stand_back(pid: int) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(pid).nice(NICENESS)
 
 
 async def _forward(process: asyncio.subprocess.Process, on_progress: Progress) -> None:

@@ -61,6 +61,7 @@ def daemon_app(
                 await bus.broker.stop()
 
     app = FastAPI(title=f"Plumbline {bus.service}", version="1", lifespan=lifespan)
+    app.state.bus = bus
     problems.install(app)
 
     @app.get("/healthz", tags=["health"], summary="Alive?")

@@ -89,6 +89,17 @@ class KafkaOtlpSink:
         return self._producer
 
 
+class NoSink:
+    """Takes everything and keeps nothing: telemetry is off."""
+
+    def send(self, messages: Sequence[tuple[str, bytes]]) -> bool:
+        """Take the messages."""
+        return True
+
+    def close(self) -> None:
+        """Nothing is held here."""
+
+
 class OtlpBuffer:
     """Bounded queues of spans, log records and metric exports, and the thread that empties them into a sink."""
 

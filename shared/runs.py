@@ -111,7 +111,10 @@ def is_alive(claim: Claim, *, now: datetime) -> bool:
     if claim.host != socket.gethostname():
         return now - claim.renewed_at < timedelta(seconds=CLAIM_EXPIRES_S)
     try:
-        return bool(abs(psutil.Process(claim.pid).create_time() - claim.process_created_s) < 1)
+        process = psutil.Process(claim.pid)
+        # One that was killed, and that its parent has not collected yet, does nothing any more.
+        is_same = abs(process.create_time() - claim.process_created_s) < 1
+        return bool(is_same and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

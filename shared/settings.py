@@ -42,6 +42,7 @@ class TelemetrySettings(Group):
     """How telemetry leaves a daemon."""
 
     enabled: bool = True
+    """Off: spans, metrics and logs go nowhere, and the monitor has nothing to judge by."""
     buffer_items: Annotated[int, Field(gt=0)] = 20_000
     """Spans and log records held while the broker is away; beyond it the oldest are dropped and counted."""
     flush_interval_s: Annotated[float, Field(gt=0)] = 0.25

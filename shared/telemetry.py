@@ -25,7 +25,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from contracts.telemetry import TELEMETRY_DROPPED, AttributeName, Metric
-from shared.otlp import BufferLogs, BufferMetrics, BufferSpans, KafkaOtlpSink, OtlpBuffer, OtlpSink
+from shared.otlp import BufferLogs, BufferMetrics, BufferSpans, KafkaOtlpSink, NoSink, OtlpBuffer, OtlpSink
 from shared.settings import KafkaSettings, TelemetrySettings
 
 MAX_LINKS = 100
@@ -78,7 +78,9 @@ class Telemetry:
 
     @classmethod
     def to_kafka(cls, service: str, settings: TelemetrySettings, kafka: KafkaSettings) -> "Telemetry":
-        """Return telemetry that goes to the OTLP topics, with the process's logs attached."""
+        """Return telemetry that goes to the OTLP topics, with the process's logs attached; or nowhere, if it is not enabled."""
+        if not settings.enabled:
+            return cls(service, settings, NoSink())
         telemetry = cls(service, settings, KafkaOtlpSink(kafka, service))
         telemetry.capture_logs()
         return telemetry

@@ -206,6 +206,12 @@ class Serving:
         try:
             yield
             outcome = "ok"
+        except RequestRefused:
+            outcome = "refused"
+            raise
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
         finally:
             assigned.span.set_attribute("plumbline.answer.outcome", outcome)
             self._telemetry.record(

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 
 from contracts.api import EventRecord, MeshStatus
 from contracts.envelope import Event
-from contracts.monitoring import AlertChanged
+from contracts.monitoring import AlertChanged, AlertState
 from contracts.topics import ALERT_CHANGED, MODEL_EVALUATED, TRAFFIC_OBSERVED, Topic
 from services.monitor.core import otlp, status
 from services.monitor.core.events import event_of, record_of
@@ -134,7 +134,8 @@ class Monitor:
 
     def _span(self, change: AlertChanged) -> AbstractContextManager[object]:
         """Return the span of an alert's change, which a rollback's trace continues."""
-        log.warning("alert changed", extra=_fields(change))
+        level = logging.WARNING if change.state is AlertState.FIRING else logging.INFO
+        log.log(level, "alert changed", extra=_fields(change))
         return self._telemetry.tracer.start_as_current_span(
             f"alert {change.state}",
             attributes={"plumbline.domain": change.domain, "plumbline.bundle.digest": change.bundle_digest},

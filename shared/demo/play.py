@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -32,6 +33,8 @@ STOP_TIMEOUT_S = 40.0
 POLL_S = 0.1
 SNIPPET_CHARS = 64
 NUM_MEMORY_DIGITS = 1
+PLAIN_WIDTH = 140
+"""Columns where there is no terminal to ask."""
 
 
 def main(state_dir: Path, console: Console | None = None) -> int:
@@ -44,7 +47,7 @@ def main(state_dir: Path, console: Console | None = None) -> int:
     """
     layout = layout_of(state_dir)
     _clean(layout)
-    screen = Screen(console or Console())
+    screen = Screen(console or Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH))
     with screen:
         try:
             report = asyncio.run(_play(layout, screen))
@@ -76,10 +79,12 @@ async def _play(layout: Layout, screen: Screen) -> Report:
         screen.act("c  questions", "articles of laws that no training saw, and what the released bundle says")
         await story.ask(stage)
         screen.act(
-            "d  amendments", f"{len(statutes.later):,} articles of later versions, produced to Kafka; users keep asking"
+            "d  amendments",
+            f"{len(statutes.later):,} articles of later versions, produced to Kafka as a user's system would",
         )
+        evaluated, second = await story.amendments(stage)
         async with story.under_load(stage):
-            second, promotion = await story.promotion(stage)
+            promotion = await story.promotion(stage, evaluated.bundle_digest)
             screen.act(
                 "e  the rollback drill", f"a training on the {len(statutes.held_back)} articles held back, then a fault"
             )

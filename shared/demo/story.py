@@ -42,7 +42,7 @@ async def first_release(stage: Stage) -> BundleSummary:
     stage.step(f"{len(stage.statutes.first):,} articles uploaded and cleaned", cleaned, began=began)
     evaluated, summary = await _trained_and_judged(stage, start)
     began = monotonic()
-    released = await _released(stage, evaluated.bundle_digest, Phase.WINDOW, start)
+    released = await _released(stage, evaluated.bundle_digest, Phase.WINDOW)
     stage.step("released to 100 %, since nothing was serving", [released], began=began)
     return summary
 
@@ -60,24 +60,25 @@ async def ask(stage: Stage) -> str:
     return answer.answer_id
 
 
-async def promotion(stage: Stage) -> tuple[BundleSummary, Canary]:
-    """Later versions arrive as data events; the next model goes through a canary under load to everybody."""
+async def amendments(stage: Stage) -> tuple[ModelEvaluated, BundleSummary]:
+    """Later versions arrive as data events, and the next model is trained on from the serving one."""
     began, start = monotonic(), len(stage.tail.seen)
     submitted = await stage.produce(stage.statutes.later)
-    causes = {event.event_id for event in submitted}
-    cleaned = await _cleaned_of(stage, causes)
+    cleaned = await _cleaned_of(stage, {event.event_id for event in submitted})
     known = sum(seen.event.num_duplicate_documents for seen in cleaned if isinstance(seen.event, BatchCleaned))
-    stage.step(
-        f"{len(stage.statutes.later):,} later articles produced to Kafka; {known} were known word for word",
-        cleaned, began=began,
-    )  # fmt: skip
-    evaluated, summary = await _trained_and_judged(stage, start)
+    name = f"{len(stage.statutes.later):,} later articles produced to Kafka; {known} were known word for word"
+    stage.step(name, cleaned, began=began)
+    return await _trained_and_judged(stage, start)
+
+
+async def promotion(stage: Stage, candidate: Digest) -> Canary:
+    """The candidate goes through a canary under load to everybody."""
     began = monotonic()
-    canary = await _released(stage, evaluated.bundle_digest, Phase.CANARY, start)
-    promoting = await _released(stage, evaluated.bundle_digest, Phase.PROMOTING, start)
-    window = await _released(stage, evaluated.bundle_digest, Phase.WINDOW, start)
+    canary = await _released(stage, candidate, Phase.CANARY)
+    promoting = await _released(stage, candidate, Phase.PROMOTING)
+    window = await _released(stage, candidate, Phase.WINDOW)
     stage.step("canary at 10 % under load, then 100 %", [canary, promoting, window], began=began)
-    return summary, canary_of(stage, evaluated.bundle_digest)
+    return canary_of(stage, candidate)
 
 
 async def drill(stage: Stage) -> tuple[BundleSummary, Canary, Drill]:
@@ -91,7 +92,7 @@ async def drill(stage: Stage) -> tuple[BundleSummary, Canary, Drill]:
     evaluated, summary = await _trained_and_judged(stage, start)
     candidate = evaluated.bundle_digest
     stage.screen.say("  waits until the window of the last release closes")
-    canary = await _released(stage, candidate, Phase.CANARY, start)
+    canary = await _released(stage, candidate, Phase.CANARY)
     await asyncio.sleep(DRILL_AFTER_S)
     began = monotonic()
     fault = await stage.arm(FaultRequest(bundle_digest=candidate, delay_ms=DRILL_DELAY_MS))
@@ -101,8 +102,8 @@ async def drill(stage: Stage) -> tuple[BundleSummary, Canary, Drill]:
         lambda event: event.bundle_digest == candidate and event.state is AlertState.FIRING,
         within_s=ROLLOUT_TIMEOUT_S, start=start,
     )  # fmt: skip
-    decided = await _released(stage, candidate, Phase.ROLLING_BACK, start)
-    back = await _released(stage, candidate, Phase.ROLLED_BACK, start)
+    decided = await _released(stage, candidate, Phase.ROLLING_BACK)
+    back = await _released(stage, candidate, Phase.ROLLED_BACK)
     times = await _drill_times(stage, candidate, alert, decided)
     stage.step("the bad release is taken back", [canary, alert, decided, back], began=began)
     return summary, canary_of(stage, candidate), times
@@ -210,12 +211,11 @@ async def _received(stage: Stage, cause: UUID) -> BatchReceived:
     return seen.event
 
 
-async def _released(stage: Stage, digest: Digest, phase: Phase, start: int) -> Seen:
+async def _released(stage: Stage, digest: Digest, phase: Phase) -> Seen:
     return await stage.tail.wait_for(
         ReleaseChanged,
         lambda event: event.bundle_digest == digest and event.phase is phase,
         within_s=ROLLOUT_TIMEOUT_S,
-        start=start,
     )
 
 

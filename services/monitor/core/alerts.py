@@ -40,6 +40,7 @@ class Rule:
         is_certain: True: the share must lie over the limit with statistical certainty (Wilson's lower bound), since a
             single answer of a small window would pass a small limit by itself.
         min_answers: A window with fewer is no evaluation.
+        min_harmed: Fewer harmed answers are no breach, however few answers there were: one answer lies in five windows.
         num_breaches: So many breaches of the last `num_evaluations` fire.
         num_evaluations: How many evaluations are looked back on.
         num_below: So many evaluations in a row that do not breach resolve.
@@ -53,6 +54,7 @@ class Rule:
     limit: float
     is_certain: bool
     min_answers: int = 10
+    min_harmed: int = 1
     num_breaches: int = 3
     num_evaluations: int = 5
     num_below: int = 5
@@ -65,11 +67,11 @@ def rule_table(latency_limit_ms: float) -> tuple[Rule, ...]:
     return (
         Rule(
             name="answer-latency", signal="latency", harmed=lambda counts: counts.num_slow, limit=0.05, is_certain=False,
-            wording=f"answers over {latency_limit_ms:g} ms",
+            min_harmed=3, wording=f"answers over {latency_limit_ms:g} ms",
         ),
         Rule(
             name="answer-errors", signal="errors", harmed=lambda counts: counts.num_errors, limit=0.01, is_certain=True,
-            wording="answers that were errors",
+            min_harmed=3, wording="answers that were errors",
         ),
     )  # fmt: skip
 
@@ -149,7 +151,8 @@ def _with(rule: Rule, history: History, window: Window) -> History:
         return history
     harmed, answers = rule.harmed(window.counts), window.counts.num_answers
     judged = lower_bound(harmed, answers) if rule.is_certain else harmed / answers
-    evaluation = Evaluation(window.until, judged > rule.limit, harmed / answers)
+    is_breach = harmed >= rule.min_harmed and judged > rule.limit
+    evaluation = Evaluation(window.until, is_breach, harmed / answers)
     kept = max(rule.num_evaluations, rule.num_below)
     return replace(history, evaluations=(*history.evaluations, evaluation)[-kept:])
 

@@ -18,8 +18,8 @@ from contracts.evaluation import ModelEvaluated
 from contracts.release import ReleaseChanged
 from contracts.training import ModelTrained, TokenizerReady
 from services.monitor.core.events import event_of
-from services.monitor.core.summary import short, summary
 from services.monitor.core.traffic import NS_PER_S
+from shared.summary import short, summary
 from shared.telemetry_store.records import Span, TelemetryStore
 
 Kind = Literal["answer", "release", "evaluation", "bundle", "tokenizer", "corpus-version", "batch"]

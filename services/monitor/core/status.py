@@ -13,9 +13,9 @@ from contracts.monitoring import AlertChanged, AlertState
 from contracts.release import BundleLoaded, ReleaseChanged, ReleaseRequested
 from contracts.topics import EVENT_TOPICS
 from contracts.training import ModelTrained, TokenizerReady, TrainingProgressed, TrainingRequested
-from services.monitor.core.summary import summary
 from services.monitor.core.traffic import Counts, Series
 from services.monitor.core.windows import WINDOW_S, Windows, present_series, window_of
+from shared.summary import summary
 
 DEFAULT_MIN_NEW_DOCUMENTS = 1_000
 """Until the cleaner has said its own with the first batch."""

@@ -84,7 +84,7 @@ async def test_an_answer_leads_back_to_every_batch_of_every_version(told: Sqlite
     assert ids[5:] == [CORPUS_2, *map(str, BATCHES[2:]), CORPUS_1, *map(str, BATCHES[:2])]
     assert walk.steps[0].detail == "classify by bbbbbbbbbbbb from the model, 5 ms"
     assert walk.steps[-1].detail == (
-        "batch of 500 documents, 100,000 bytes, over http; 480 of 500 documents new, 20 known, 0 rejected"
+        "500 documents, 0.1 MB, by http; 480 new, 20 known word for word, 0 rejected"
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from contracts.monitoring import AlertState
 from services.monitor.core import windows
 from services.monitor.core.events import event_of, record_of
 from services.monitor.core.status import STAGES, DomainView, fold, mesh_status, missing
-from services.monitor.core.summary import summary
+from shared.summary import summary
 from tests.contracts.payloads import example
 from tests.unit.monitor import samples
 from tests.unit.monitor.samples import CORPUS_1, CORPUS_2, LAW_A, A, B, at, cleaned, counts, point
@@ -70,7 +70,7 @@ def test_stages_come_in_order_and_say_what_happened_last():
     stages = {stage.stage: stage for stage in domain.stages}
     assert list(stages) == [name for name, _ in STAGES]
     assert (stages["ingest"].event, stages["ingest"].summary) == (
-        "batch-received", "batch of 500 documents, 100,000 bytes, over http"
+        "batch-received", "500 documents, 0.1 MB, by http"
     )  # fmt: skip
     assert (stages["trainer"].event, stages["trainer"].event_id) == ("model-trained", trained.event_id)
     assert (stages["evaluator"].event, stages["evaluator"].summary) == (None, "nothing yet")
@@ -163,7 +163,7 @@ def test_every_lifecycle_event_but_the_users_and_traffic_belongs_to_a_stage():
 
 
 def test_an_event_without_scores_is_told_too():
-    assert summary(samples.evaluated(A, CORPUS_1, scores=(), passed=False)) == "aaaaaaaaaaaa refused"
+    assert summary(samples.evaluated(A, CORPUS_1, scores=(), passed=False)) == "bundle aaaaaaaaaaaa FAILED its gates"
 
 
 def test_a_record_that_the_contracts_do_not_know_is_no_event():
