@@ -39,7 +39,7 @@ def daemon_app(
         bus: Where its events come from and go to.
         telemetry: What it is observed with.
         at_start: Work done once, after the bus can send and before it consumes: e.g. publish again what a crash left unsaid.
-        background: Endless work, e.g. a ticker; one that ends with an error makes the daemon unready and is logged.
+        background: Endless work, e.g. a ticker; an error that ends it is logged, and the daemon fails its health check.
         resources: Entered before anything else and left last, e.g. an HTTP client or a database.
         unready_because: Why the daemon cannot serve at present although its bus is ready, or None.
     """
@@ -64,9 +64,10 @@ def daemon_app(
     app.state.bus = bus
     problems.install(app)
 
-    @app.get("/healthz", tags=["health"], summary="Alive?")
-    async def healthz() -> dict[str, str]:
-        return {"status": "alive", "service": bus.service}
+    @app.get("/healthz", tags=["health"], summary="Alive? 503: its work has ended, only a restart helps")
+    async def healthz() -> JSONResponse:
+        body = {"status": "failed" if state.has_failed else "alive", "service": bus.service}
+        return JSONResponse(body, status_code=503 if state.has_failed else 200)
 
     @app.get("/readyz", tags=["health"], summary="Can it serve?")
     async def readyz() -> JSONResponse:
@@ -84,6 +85,7 @@ class _State:
 
     def __init__(self) -> None:
         self.unready_because: str | None = "the broker has not been reached yet"
+        self.has_failed = False
 
 
 async def _run(bus: Bus, at_start: Sequence[Work], background: Sequence[Work], state: _State) -> None:
@@ -98,6 +100,7 @@ async def _run(bus: Bus, at_start: Sequence[Work], background: Sequence[Work], s
                 group.create_task(_forever(work))
     except Exception as error:
         state.unready_because = f"its work ended: {error!r}"
+        state.has_failed = True
         log.exception("work ended")
         raise
 

@@ -4,14 +4,15 @@ The buffer keeps what cannot be sent yet; when it is full the oldest goes and is
 the work that is being observed.
 """
 
+import asyncio
 import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -47,22 +48,19 @@ class OtlpSink(Protocol):
 
 
 class KafkaOtlpSink:
-    """Sends to the OTLP topics; connects at the first message and again after an outage."""
+    """Sends to the OTLP topics from the buffer's thread; connects at the first message and again after an outage."""
 
     def __init__(self, settings: KafkaSettings, service: str) -> None:
         self._settings = settings
         self._service = service
-        self._producer: Any = None
+        self._runner = asyncio.Runner()
+        self._producer: AIOKafkaProducer | None = None
 
     def send(self, messages: Sequence[tuple[str, bytes]]) -> bool:
         """Deliver and wait for the broker's word."""
         try:
-            producer = self._connected()
-            key = self._service.encode()
-            futures = [producer.send(topic, value=payload, key=key) for topic, payload in messages]
-            for future in futures:
-                future.get(timeout=SEND_TIMEOUT_S)
-        except (KafkaError, OSError):
+            self._runner.run(self._send(messages))
+        except (KafkaError, OSError, TimeoutError):
             # Not logged at a level that is itself shipped: the log would feed the buffer that is full.
             log.debug("telemetry not sent", exc_info=True)
             return False
@@ -71,21 +69,32 @@ class KafkaOtlpSink:
     def close(self) -> None:
         """Close the producer, if there is one."""
         if self._producer is not None:
-            self._producer.close(timeout=CLOSE_TIMEOUT_S)
+            self._runner.run(self._producer.stop())
+        self._runner.close()
 
-    def _connected(self) -> Any:  # noqa: ANN401 (kafka-python is untyped)
+    async def _send(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        key = self._service.encode()
+        async with asyncio.timeout(SEND_TIMEOUT_S):
+            producer = await self._connected()
+            sent = [await producer.send(topic, value=payload, key=key) for topic, payload in messages]
+            await asyncio.gather(*sent)
+
+    async def _connected(self) -> AIOKafkaProducer:
         if self._producer is None:
-            self._producer = KafkaProducer(
+            producer = AIOKafkaProducer(
                 bootstrap_servers=self._settings.bootstrap_servers.split(","),
                 client_id=f"{self._service}-telemetry",
                 acks="all",
                 enable_idempotence=self._settings.idempotent_producer,
                 compression_type="gzip",
-                max_block_ms=5000,
-                bootstrap_timeout_ms=5000,
-                delivery_timeout_ms=int(SEND_TIMEOUT_S * 1000),
                 request_timeout_ms=5000,
             )
+            try:
+                await producer.start()
+            except BaseException:
+                await producer.stop()
+                raise
+            self._producer = producer
         return self._producer
 
 

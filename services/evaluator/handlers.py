@@ -16,6 +16,7 @@ from shared.artifacts import ArtifactStore
 from shared.bus import Bus
 from shared.child import run_child
 from shared.clock import Clock
+from shared.errors import RunFailed
 from shared.releases import ServingBundles
 from shared.runs import Runs
 
@@ -29,7 +30,7 @@ class Evaluating:
     """Runs the child process for a bundle.
 
     Attributes:
-        folder: Scratch space; a run's job stays there until the run is finished.
+        folder: Scratch space; a run's job stays there until the run is over.
     """
 
     serving: ServingBundles
@@ -46,11 +47,16 @@ class Evaluating:
         """
         job_file = self.folder / str(event.event_id) / "job.json"
         job = await asyncio.to_thread(self._job, event, job_file)
-        result = await run_child(CHILD, job_file, on_progress=_log_progress)
+        try:
+            result = await run_child(CHILD, job_file, on_progress=_log_progress)
+        except RunFailed:
+            # Nothing will resume it, so nothing needs what it fetched.
+            await asyncio.to_thread(self.forget, event)
+            raise
         return job, Judgement.model_validate(result)
 
     def forget(self, event: ModelTrained) -> None:
-        """Remove the scratch space of a finished run."""
+        """Remove the scratch space of a run that is over."""
         shutil.rmtree(self.folder / str(event.event_id), ignore_errors=True)
 
     def _job(self, event: ModelTrained, job_file: Path) -> EvaluationJob:

@@ -13,8 +13,8 @@ class Settings(DaemonSettings):
 
     recipe: Recipe = Recipe()
     """Every number that decides what a training makes."""
-    num_threads: Annotated[int, Field(ge=1)] = 2
-    """Processor threads of a training."""
+    num_threads: Annotated[int, Field(ge=1)] = 1
+    """Processor threads of a training; a model this small gains little by a second one, which serving can use."""
     checkpoint_interval_s: Annotated[float, Field(gt=0)] = 5.0
     """Work that a crash may cost."""
     niceness: Annotated[int, Field(ge=0, le=19)] = 5

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 
-import httpx
 import psutil
 from kafka.errors import KafkaError
 
@@ -74,15 +73,14 @@ class Supervisor:
 
     async def run(self) -> None:
         """Run the mesh until `halt`."""
-        async with httpx.AsyncClient(timeout=self.settings.poll_timeout_s, trust_env=False) as client:
-            polls = [self._in_background(self._poll_for_ever(name, client)) for name in self.specs]
-            try:
-                await self._supervise()
-            finally:
-                for poll in polls:
-                    poll.cancel()
-                await asyncio.gather(*polls, return_exceptions=True)
-                await self._stop_all()
+        polls = [self._in_background(self._poll_for_ever(name)) for name in self.specs]
+        try:
+            await self._supervise()
+        finally:
+            for poll in polls:
+                poll.cancel()
+            await asyncio.gather(*polls, return_exceptions=True)
+            await self._stop_all()
 
     async def _supervise(self) -> None:
         while not self._halt.is_set():
@@ -109,18 +107,18 @@ class Supervisor:
 
     # ---- looking
 
-    async def _poll_for_ever(self, name: str, client: httpx.AsyncClient) -> None:
+    async def _poll_for_ever(self, name: str) -> None:
         # Polls of eight daemons that start together should not fall on the same instant later on.
         await asyncio.sleep(random.uniform(0, EAGER_POLL_S))  # noqa: S311 no secret
         while True:
             if self.watched[name].phase in policy.RUNNING:
-                await self._poll(name, client)
+                await self._poll(name)
             ready = self.watched[name].phase is Phase.READY
             await asyncio.sleep(self.settings.poll_interval_s if ready else EAGER_POLL_S)
 
-    async def _poll(self, name: str, client: httpx.AsyncClient) -> None:
+    async def _poll(self, name: str) -> None:
         spec, asked = self.specs[name], self.watched[name]
-        answer = await probe(spec.protocol, spec.port, client=client, timeout_s=self.settings.poll_timeout_s)
+        answer = await probe(spec.protocol, spec.port, timeout_s=self.settings.poll_timeout_s)
         known = self.watched[name]
         if known.started_at != asked.started_at or known.phase not in policy.RUNNING:
             return

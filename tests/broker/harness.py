@@ -106,7 +106,12 @@ async def records(kafka: KafkaSettings, name: str, count: int) -> list[ConsumerR
 
 
 async def send_raw(
-    kafka: KafkaSettings, topic: Topic, body: bytes | None, *, headers: Mapping[str, str] | None = None, key: str = "law"
+    kafka: KafkaSettings,
+    topic: Topic,
+    body: bytes | None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    key: str = "law",
 ) -> None:
     """Produce bytes as a foreign system would."""
     producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, max_request_size=4 << 20)

@@ -1,7 +1,7 @@
-"""A member of the cleaner's group in a process of its own, which can be killed: `python -m tests.broker.member MODE BOOTSTRAP SUFFIX`.
+"""A member of the cleaner's group in a process that can be killed: `python -m tests.broker.member MODE BOOTSTRAP SUFFIX`.
 
-It says what it does as JSON lines. Modes: `clean` answers each batch with a `batch-cleaned`; `clean-and-die` kills itself between that
-and the commit.
+It says what it does as JSON lines. Modes: `clean` answers each batch with a `batch-cleaned`; `clean-and-die` kills itself
+between that and the commit.
 """
 
 import asyncio

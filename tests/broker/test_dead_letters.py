@@ -63,7 +63,9 @@ async def test_what_does_not_fit_its_contract_is_named_and_passed_over(kafka: Ka
         assert await inbox.next() == good
         found = await records(kafka, TOPIC.dead_letter_name, 4)
 
-    assert [header(record, "plumbline_error_type") for record in found] == ["UnknownEventVersion"] + ["InvalidEvent"] * 3
+    assert [header(record, "plumbline_error_type") for record in found] == ["UnknownEventVersion"] + [
+        "InvalidEvent"
+    ] * 3
     assert "plumbline.model-trained.v9" in (header(found[0], "plumbline_error") or "")
     assert "corpus_digest: Field required" in (header(found[1], "plumbline_error") or "")
     assert found[1].value == json.dumps(lacking).encode()

@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from itertools import pairwise
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from contracts import topics
 from shared.errors import TransientError
@@ -88,7 +90,7 @@ async def test_transient_errors_are_retried_with_growing_pauses_and_order_is_kep
 
     assert [event for _, event in attempts] == [first] * 5 + [second]
     times = [at for at, _ in attempts[:5]]
-    pauses = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(times)]
     assert pauses == sorted(pauses)
     assert pauses[0] >= 0.2
 
@@ -100,3 +102,18 @@ async def test_events_of_a_domain_keep_their_order(kafka: KafkaSettings) -> None
         for event in sent:
             await bus.publish(topics.MODEL_TRAINED, event)
         assert [await inbox.next() for _ in sent] == sent
+
+
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])
+async def test_a_message_is_read_however_its_sender_compressed_it(kafka: KafkaSettings, codec: str) -> None:
+    event = example(topics.DOCUMENTS_SUBMITTED, "full")
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, compression_type=codec)
+    await producer.start()
+    try:
+        await producer.send_and_wait(topics.DOCUMENTS_SUBMITTED.name, event.model_dump_json().encode(), key=b"law")
+    finally:
+        await producer.stop()
+
+    inbox = Inbox()
+    async with running(make_bus("ingest", kafka, {topics.DOCUMENTS_SUBMITTED: inbox})):
+        assert await inbox.next() == event

@@ -1,6 +1,7 @@
 """Trace continuity over a real broker: each hop's span is the child of the one that sent it."""
 
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, TracesData
@@ -21,7 +22,11 @@ def spans_in(sink: KeptSink) -> dict[str, Span]:
     """Return the spans that were exported, by name."""
     batches = [TracesData.FromString(payload) for payload in sink.payloads(topics.OTLP_SPANS)]
     spans = [
-        span for batch in batches for resource in batch.resource_spans for scope in resource.scope_spans for span in scope.spans
+        span
+        for batch in batches
+        for resource in batch.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
     ]
     assert len({span.name for span in spans}) == len(spans)
     return {span.name: span for span in spans}
@@ -43,7 +48,10 @@ async def test_publish_and_process_twice_is_one_trace_with_a_parent_chain(kafka:
         return Telemetry(service, TelemetrySettings(), sink)
 
     builder = make_bus(
-        "tokenizer-builder", kafka, {topics.CORPUS_VERSIONED: on_corpus_versioned}, telemetry=telemetry("tokenizer-builder")
+        "tokenizer-builder",
+        kafka,
+        {topics.CORPUS_VERSIONED: on_corpus_versioned},
+        telemetry=telemetry("tokenizer-builder"),
     )
     trainer = make_bus("trainer", kafka, {topics.TOKENIZER_READY: on_tokenizer_ready}, telemetry=telemetry("trainer"))
     evaluator = make_bus("evaluator", kafka, {topics.MODEL_TRAINED: inbox}, telemetry=telemetry("evaluator"))
@@ -62,7 +70,7 @@ async def test_publish_and_process_twice_is_one_trace_with_a_parent_chain(kafka:
     ]
     assert {span.trace_id.hex() for span in chain} == {trace_id_of(ORIGIN)}
     assert chain[0].parent_span_id.hex() == ORIGIN.split("-")[2]
-    for parent, child in zip(chain, chain[1:], strict=False):
+    for parent, child in pairwise(chain):
         assert child.parent_span_id == parent.span_id
     assert [span.kind for span in chain] == [Span.SPAN_KIND_PRODUCER, Span.SPAN_KIND_CONSUMER] * 3
     attributes = {pair.key: pair.value.string_value for pair in chain[-1].attributes}

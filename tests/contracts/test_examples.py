@@ -10,7 +10,9 @@ from shared.errors import InvalidEvent, UnknownEventVersion
 from shared.messages import cloudevent_headers, decode
 from tests.contracts.goldens import EXAMPLES, example_paths, schema_of
 
-CASES = [pytest.param(topic, path, id=f"{topic.name}/{path.stem}") for topic in EVENT_TOPICS for path in example_paths(topic)]
+CASES = [
+    pytest.param(topic, path, id=f"{topic.name}/{path.stem}") for topic in EVENT_TOPICS for path in example_paths(topic)
+]
 
 
 @pytest.mark.parametrize("topic", EVENT_TOPICS, ids=lambda topic: topic.name)

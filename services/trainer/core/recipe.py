@@ -33,6 +33,8 @@ class Recipe(BaseModel):
         beta2: AdamW's second moment; low, since runs are short.
         clip_norm: Largest norm of a step's gradient.
         label_weight: Weight of the classification loss beside the language-model loss.
+        label_smoothing: Probability that the classification target leaves to all classes: a law's department is learnt from its
+            articles, and certainty about those of known laws carries badly to unknown ones.
         precision: Of the working weights; their master copy is fp32. `auto`: bf16 where the processor multiplies it.
         seed: Of fresh weights and of the order of documents.
     """
@@ -49,12 +51,12 @@ class Recipe(BaseModel):
     tokens_per_new_document: Positive = 60
     min_continued_tokens: Positive = 60_000
     max_continued_tokens: Positive = 200_000
-    replay_ratio: Annotated[float, Field(ge=0)] = 1.0
+    replay_ratio: Annotated[float, Field(ge=0)] = 3.0
     min_replay_documents: Annotated[int, Field(ge=0)] = 1_000
     tokens_per_batch: Positive = 1_024
     batches_per_step: Positive = 1
     learning_rate: Rate = 5e-3
-    continued_learning_rate: Rate = 2e-3
+    continued_learning_rate: Rate = 5e-4
     warmup_share: Annotated[float, Field(ge=0, lt=1)] = 0.05
     final_rate_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
@@ -62,6 +64,7 @@ class Recipe(BaseModel):
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.95
     clip_norm: Rate = 1.0
     label_weight: Annotated[float, Field(ge=0)] = 0.3
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.2
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     seed: int = 20_250_101
 

@@ -46,7 +46,7 @@ def test_a_file_is_cut_at_8_megabytes(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=40), st.sampled_from(["\n", "\r\n", "\n\n \n"]))
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_batches_hold_every_document_once_in_order(texts: list[str], ending: str) -> None:
     content = "".join(line(number, text) + ending for number, text in enumerate(texts)).encode()
     seen = [json.loads(document) for document in documents_in(io.BytesIO(content), name="laws.jsonl")]

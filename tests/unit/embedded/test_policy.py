@@ -131,7 +131,7 @@ def test_stopping_goes_the_other_way_round() -> None:
 
 
 @given(st.integers(min_value=1, max_value=10_000))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_the_pause_never_shrinks_nor_passes_its_limit(failures: int) -> None:
     assert pause_s(failures, POLICY) <= pause_s(failures + 1, POLICY) <= POLICY.max_delay_s
 

@@ -62,7 +62,9 @@ def seal_lookup_bundle(
             code="test",
         ),
         model=model,
-        training=bundle.TrainingRecord(token_budget=1, num_tokens=1, num_steps=1, num_skipped_steps=0, seed=0, loss=1.0),
+        training=bundle.TrainingRecord(
+            token_budget=1, num_tokens=1, num_steps=1, num_skipped_steps=0, seed=0, loss=1.0
+        ),
     )
 
 

@@ -47,7 +47,10 @@ def test_a_first_bundle_is_judged_on_held_out_labelled_documents_only(store: Art
     judgement = run.evaluate(job(tmp_path, digest, corpus), tmp_path / "scratch", tell_nobody)
 
     assert judgement.passed
-    assert [(score.slice, score.n, score.accuracy) for score in judgement.scores] == [("all", 10, 1.0), ("new", 10, 1.0)]
+    assert [(score.slice, score.n, score.accuracy) for score in judgement.scores] == [
+        ("all", 10, 1.0),
+        ("new", 10, 1.0),
+    ]
     assert judgement.floor_accuracy == pytest.approx(0.65)
     assert judgement.serving_scores == ()
 
@@ -121,8 +124,11 @@ def test_a_serving_form_that_is_no_model_is_refused(store: ArtifactStore, tmp_pa
 def child(job_file: Path) -> "subprocess.CompletedProcess[str]":
     argv = [sys.executable, "-m", "services.evaluator.run", str(job_file)]
     # Its standard input stays open as long as the parent lives; an empty one would end it at once.
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout and process.stderr
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stderr
         out, err = process.stdout.read(), process.stderr.read()
         return subprocess.CompletedProcess(argv, process.wait(30), out, err)
 
@@ -136,9 +142,7 @@ def test_the_child_writes_its_result_and_says_how_far_it_is_without_torch(store:
     done = child(job_file)
 
     assert done.returncode == 0, done.stderr
-    assert [json.loads(line) for line in done.stdout.splitlines()] == [
-        {"done": 10, "total": 10}
-    ]
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [{"done": 10, "total": 10}]
     assert Judgement.model_validate_json((tmp_path / "result.json").read_text()).passed
 
 

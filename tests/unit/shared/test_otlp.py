@@ -224,13 +224,8 @@ def test_a_log_record_carries_its_trace_its_fields_and_an_id_of_its_own(
     assert attributes(first.attributes)["log.record.uid"] != attributes(second.attributes)["log.record.uid"]
 
 
-def test_an_exception_travels_with_its_log_record(
-    telemetry: Telemetry, sink: KeptSink, logger: logging.Logger
-) -> None:
-    try:
-        raise KeyError("oops")
-    except KeyError:
-        logger.exception("failed")
+def test_an_exception_travels_with_its_log_record(telemetry: Telemetry, sink: KeptSink, logger: logging.Logger) -> None:
+    logger.error("failed", exc_info=KeyError("oops"))
     telemetry._buffer.flush()
 
     (record,) = logs(sink)

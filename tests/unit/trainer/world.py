@@ -106,7 +106,7 @@ def make_world(folder):
     first = [document(text, label) for label, texts in ARTICLES.items() for text in texts]
     later = [document(text, LATER_LABEL) for text in LATER]
     batches = (batch(store, first, "first"), batch(store, later, "later"))
-    tokenizer = bpe.train((doc.text for doc in first), vocab_size=700, max_token_chars=4)
+    tokenizer = bpe.train((doc.text for doc in first), vocab_size=1_200, max_token_chars=4)
     one = write_manifest(store, version(1, None, batches[:1]))
     two = write_manifest(store, version(2, one, batches))
     return World(store, url, one, two, store.put_bytes(bpe.to_json(tokenizer)))
