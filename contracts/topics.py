@@ -82,7 +82,7 @@ TOKENIZER_READY = Topic(
 )  # fmt: skip
 TRAINING_PROGRESSED = Topic(
     name="training-progressed-v1", event=TrainingProgressed, retention_h=DAY_H,
-    producers=("trainer",), consumers=("monitor",), why="how far a training is",
+    producers=("trainer",), consumers=("monitor",), why="how far a training is", traced=False,
 )  # fmt: skip
 MODEL_TRAINED = Topic(
     name="model-trained-v1", event=ModelTrained, retention_h=7 * DAY_H,

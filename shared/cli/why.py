@@ -16,9 +16,19 @@ from shared.cli.options import DEFAULT_STATE_DIR, AsJson, StateDir
 from shared.embedded.layout import Layout, layout_of
 
 NUM_BATCHES_SHOWN = 5
+WORKERS = {
+    "answer": ("inference-gateway",),
+    "release": ("release-manager",),
+    "evaluation": ("evaluator",),
+    "bundle": ("trainer",),
+    "tokenizer": ("tokenizer-builder",),
+    "corpus-version": ("cleaner",),
+    "batch": ("ingest", "cleaner"),
+}
+"""Whose work a step was: a trace runs through all daemons, and a step shows its own part of it."""
 
 Subject = Annotated[str | None, typer.Argument(help="An answer's id or a bundle's digest; default: the last answer.")]
-All = Annotated[bool, typer.Option("--all", help="Show every batch.")]
+All = Annotated[bool, typer.Option("--all", help="Show every batch, and each step's whole trace.")]
 
 
 def why(
@@ -54,26 +64,26 @@ def tree_of(walk: Why, *, num_batches: int | None) -> Tree:
 
     Args:
         walk: What the monitor found.
-        num_batches: How many batches in a row to show; None: all.
+        num_batches: How many batches in a row to show, and of each step only its own daemon's spans; None: everything.
     """
     tree = Tree(f"[bold]why[/] {escape(walk.subject)}")
     for kind, run in groupby(walk.steps, key=lambda step: step.kind):
         steps = list(run)
         shown = steps[:num_batches] if kind == "batch" else steps
         for step in shown:
-            _add_step(tree, step)
+            _add_step(tree, step, services=WORKERS[step.kind] if num_batches else ())
         if len(shown) < len(steps):
             tree.add(f"[dim]... {len(steps) - len(shown)} more batches (--all)[/]")
     return tree
 
 
-def _add_step(tree: Tree, step: WhyStep) -> None:
+def _add_step(tree: Tree, step: WhyStep, *, services: tuple[str, ...]) -> None:
     # Only digests are long: an answer's and a batch's id can be pasted as they stand.
     shown = screen.short(step.id) if len(step.id) == 64 else step.id  # noqa: PLR2004 (SHA-256 in hexadecimal)
     branch = tree.add(f"[bold]{step.kind}[/] [cyan]{escape(shown)}[/]  {escape(step.detail)}")
     if step.trace_id:
         trace = branch.add(f"[dim]trace {step.trace_id}[/]")
-        _add_spans(trace, step.spans)
+        _add_spans(trace, tuple(span for span in step.spans if not services or span.service in services))
 
 
 def _add_spans(trace: Tree, spans: tuple[WhySpan, ...]) -> None:

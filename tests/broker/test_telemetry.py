@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from contracts import topics
 from contracts.telemetry import ANSWER_LATENCY
-from shared.otlp import KafkaOtlpSink
+from shared.otlp import KafkaOtlpSink, OtlpSink
 from shared.settings import KafkaSettings, TelemetrySettings
 from shared.telemetry import OtlpHandler, Telemetry
 from shared.topics_admin import create_topics
@@ -90,18 +90,39 @@ async def test_what_happened_while_the_broker_was_away_arrives_when_it_is_back(
         assert names_in(await first(kafka, topics.OTLP_SPANS)) == ["before"]
     try:
         telemetry.tracer.start_span("while away").end()
-        await until(lambda: bool(telemetry._buffer._unsent), within_s=30)
+        attempts = CountedSink(telemetry._buffer._sink)
+        telemetry._buffer._sink = attempts
+        await until(lambda: attempts.num_failed >= 2, within_s=45)
         telemetry.tracer.start_span("later").end()
         # The broker holds its contents in memory: it comes back empty, on the same port.
         with running_broker(tmp_path, port=int(bootstrap_servers.rpartition(":")[2])):
             await asyncio.to_thread(create_topics, bootstrap_servers)
-            found = await records(kafka, topics.OTLP_SPANS.name, 2)
-            assert [name for record in found for name in names_in(record)] == ["while away", "later"]
+            await until(lambda: not telemetry._buffer._unsent and not telemetry._buffer._spans, within_s=30)
+            telemetry.tracer.start_span("last").end()
+            found = await records(kafka, topics.OTLP_SPANS.name, 3)
+            # Each once: what was tried again and again must not be counted again and again.
+            assert [name for record in found for name in names_in(record)] == ["while away", "later", "last"]
     finally:
         await asyncio.to_thread(telemetry.close)
 
     assert telemetry._buffer.dropped == {"span": 0, "log": 0, "metric": 0}
     gc.collect()
+
+
+class CountedSink:
+    """A sink that counts how often another one could not deliver."""
+
+    def __init__(self, sink: OtlpSink) -> None:
+        self._sink = sink
+        self.num_failed = 0
+
+    def send(self, messages: Sequence[tuple[str, bytes]]) -> bool:
+        done = self._sink.send(messages)
+        self.num_failed += not done
+        return done
+
+    def close(self) -> None:
+        self._sink.close()
 
 
 def names_in(record: ConsumerRecord) -> list[str]:

@@ -1,4 +1,4 @@
-"""A mesh of stand-ins in a process of its own."""
+"""A mesh of stand-ins in a process of its own; and one of real daemons, which all tests of `test_mesh_*` share."""
 
 import signal
 import subprocess
@@ -16,6 +16,7 @@ from shared.embedded.launch import end_all, strays
 from shared.embedded.layout import Layout, layout_of
 from shared.embedded.record import MeshPhase, MeshRecord, ProcessRecord, find, read_record
 from shared.embedded.settings import EmbeddedSettings
+from tests.embedded.live import LiveMesh
 
 WAIT_S = 40.0
 STANDIN = "tests.embedded.standin_mesh"
@@ -107,3 +108,14 @@ def mesh(tmp_path: Path) -> Iterator[Mesh]:
             supervisor.terminate()
             supervisor.wait(WAIT_S)
     end_all(mesh.survivors(), grace_s=5)
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveMesh]:
+    """The real mesh, up and ready; whatever is left of it at the end is ended."""
+    live = LiveMesh(layout_of(tmp_path_factory.mktemp("live") / "state"))
+    result = live.plumb("up")
+    assert result.returncode == 0, result.stderr
+    yield live
+    live.plumb("down")
+    end_all(live.survivors(), grace_s=5)

@@ -38,6 +38,7 @@ class Comparison:
         count: Answers that show the signal.
         num_answers: Answers of the candidate.
         allowed: Share of answers that may show it, 0 to 1.
+        asks_for: Answers of the candidate below which an excess is no proof.
         reason: Value and limit in words.
     """
 
@@ -45,6 +46,7 @@ class Comparison:
     count: int
     num_answers: int
     allowed: float
+    asks_for: int
     reason: str
 
     @property
@@ -63,9 +65,11 @@ def judge(
 ) -> Judgement:
     """Return the verdict on a canary. Bad wins over everything, then good, then inconclusive; else hold.
 
-    Bad needs proof: an exact one-sided binomial test at `rules.false_alarm`, which is safe for small samples; a limit is the
-    absolute one, or the baseline's share plus a margin where that is more, so that a busy machine does not count against
-    the candidate. Good needs enough answers, enough time, every observed share within its limit and no firing alert.
+    Bad needs proof: an exact one-sided binomial test at `rules.false_alarm`, which is safe for small samples. Errors are proved
+    by however few answers; slowness asks for as many as a good verdict, since a busy moment slows a run of answers together, and
+    what is slow for seconds is the alert's to find. A limit is the absolute one, or the baseline's share plus a margin where
+    that is more, so that a busy machine does not count against the candidate. Good needs enough answers, enough time, every
+    observed share within its limit and no firing alert.
 
     Args:
         candidate: The candidate's answers since the canary began.
@@ -76,7 +80,7 @@ def judge(
     """
     comparisons = _comparisons(candidate, baseline, rules)
     for comparison in comparisons:
-        if comparison.is_beyond(rules.false_alarm):
+        if comparison.num_answers >= comparison.asks_for and comparison.is_beyond(rules.false_alarm):
             return Judgement(verdict=Verdict.BAD, cause=comparison.cause, reason=comparison.reason)
     missing = _missing(candidate, comparisons, elapsed_s=elapsed_s, alert_is_firing=alert_is_firing, rules=rules)
     if missing is None:
@@ -126,6 +130,7 @@ def _comparisons(candidate: Tally, baseline: Tally, rules: RolloutRules) -> tupl
             _share(baseline.num_errors, baseline.num_answers, rules.min_answers),
             limit=rules.max_error_share,
             margin=rules.error_margin,
+            asks_for=1,
         ),
         _compare(
             Cause.LATENCY,
@@ -133,6 +138,7 @@ def _comparisons(candidate: Tally, baseline: Tally, rules: RolloutRules) -> tupl
             _share(baseline.num_slow, baseline.num_answers, rules.min_answers),
             limit=rules.max_slow_share,
             margin=rules.slow_margin,
+            asks_for=rules.min_answers,
         ),
     )
 
@@ -143,7 +149,13 @@ def _share(count: int, num_answers: int, min_answers: int) -> float | None:
 
 
 def _compare(
-    cause: Cause, candidate: tuple[int, int], baseline_share: float | None, *, limit: float, margin: float
+    cause: Cause,
+    candidate: tuple[int, int],
+    baseline_share: float | None,
+    *,
+    limit: float,
+    margin: float,
+    asks_for: int,
 ) -> Comparison:
     """Return the comparison of the candidate's (count, answers) with the limit and the baseline's share."""
     count, num_answers = candidate
@@ -152,7 +164,9 @@ def _compare(
     name = "slow answers" if cause is Cause.LATENCY else "errors"
     serving = "" if baseline_share is None else f", serving bundle {baseline_share:.1%}"
     reason = f"{share:.1%} {name} among {num_answers} answers (limit {allowed:.1%}{serving})"
-    return Comparison(cause=cause, count=count, num_answers=num_answers, allowed=allowed, reason=reason)
+    return Comparison(
+        cause=cause, count=count, num_answers=num_answers, allowed=allowed, asks_for=asks_for, reason=reason
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

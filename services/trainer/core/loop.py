@@ -15,6 +15,7 @@ from services.trainer.core.counters import Counters, Losses, mean, smoothed
 from services.trainer.core.examples import NO_LABEL
 from services.trainer.core.recipe import Recipe
 from services.trainer.core.schedule import learning_rate
+from shared.lm.adamw import AdamW
 from shared.lm.gpt import GPT
 from shared.lm.loss import linear_cross_entropy
 
@@ -54,7 +55,7 @@ class Learner:
             "counters": asdict(self.counters),
             "cursor": asdict(self.cursor),
             "model": self.model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            "optimizer": self._optimizer.state(),
             "rng": torch.get_rng_state(),
         }
 
@@ -65,7 +66,7 @@ class Learner:
         self.counters = Counters(**counters, losses=Losses(**losses) if losses else None)
         self.cursor = Cursor(**state["cursor"])
         self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        self._optimizer.restore(state["optimizer"])
         torch.set_rng_state(state["rng"])
         self._copy_to_work()
 
@@ -82,21 +83,18 @@ class Learner:
         norm = nn.utils.clip_grad_norm_(master, self._recipe.clip_norm)
         is_finite = math.isfinite(norm.item())
         if is_finite:
-            self._set_rate(progress)
-            self._optimizer.step()
+            self._optimizer.step(self._rate(progress))
             self._copy_to_work()
-        self._optimizer.zero_grad()
+        self.model.zero_grad()
         return is_finite
 
-    def _set_rate(self, progress: float) -> None:
-        rate = learning_rate(
+    def _rate(self, progress: float) -> float:
+        return learning_rate(
             progress,
             peak=self._peak_rate,
             warmup_share=self._recipe.warmup_share,
             final_share=self._recipe.final_rate_share,
         )
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
 
     def _copy_to_work(self) -> None:
         if self._work is not self.model:
@@ -150,15 +148,12 @@ def multiplies_bf16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def adamw(model: GPT, recipe: Recipe) -> torch.optim.AdamW:
+def adamw(model: GPT, recipe: Recipe) -> AdamW:
     """Return AdamW that decays the trunk's matrices, but neither norms nor the label head."""
-    decayed = [weight for weight in model.model.parameters() if weight.dim() > 1]
-    plain = [weight for weight in model.model.parameters() if weight.dim() == 1]
-    groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": plain + list(model.label_head.parameters()), "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=0.0, betas=(recipe.beta1, recipe.beta2), fused=True)
+    matrices = [weight for weight in model.model.parameters() if weight.dim() > 1]
+    norms = [weight for weight in model.model.parameters() if weight.dim() == 1]
+    plain = norms + list(model.label_head.parameters())
+    return AdamW(matrices, plain, betas=(recipe.beta1, recipe.beta2), decay=recipe.weight_decay)
 
 
 def _move_gradients(work: list[nn.Parameter], master: list[nn.Parameter]) -> None:

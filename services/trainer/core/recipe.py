@@ -47,17 +47,17 @@ class Recipe(BaseModel):
     d_model: Positive = 128
     d_ff: Positive = 352
     block_size: Positive = 128
-    first_tokens: Positive = 600_000
-    tokens_per_new_document: Positive = 60
-    min_continued_tokens: Positive = 60_000
-    max_continued_tokens: Positive = 200_000
+    first_tokens: Positive = 500_000
+    tokens_per_new_document: Positive = 50
+    min_continued_tokens: Positive = 50_000
+    max_continued_tokens: Positive = 150_000
     replay_ratio: Annotated[float, Field(ge=0)] = 3.0
     min_replay_documents: Annotated[int, Field(ge=0)] = 1_000
     tokens_per_batch: Positive = 1_024
     batches_per_step: Positive = 1
     learning_rate: Rate = 5e-3
     continued_learning_rate: Rate = 5e-4
-    warmup_share: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    warmup_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
     final_rate_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9

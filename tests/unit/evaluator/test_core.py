@@ -84,6 +84,7 @@ def test_a_constant_answer_reaches_the_majority_share() -> None:
 
 def test_without_documents_there_is_no_score_and_the_gate_stays_shut() -> None:
     assert score([], []) == ()
+    assert macro_f1([], []) == 0.0
     judgement = judge([], [], GATES)
     assert not judgement.passed
     assert judgement.reasons[0] == "FAILED: 0 labelled held-out documents, at least 50 are asked for"

@@ -68,7 +68,7 @@ def test_a_good_verdict_may_come_at_the_maximum() -> None:
     ("candidate", "cause"),
     [
         (Tally(num_answers=10, num_errors=5), Cause.ERRORS),
-        (Tally(num_answers=10, num_slow=8), Cause.LATENCY),
+        (Tally(num_answers=100, num_slow=30), Cause.LATENCY),
         (Tally(num_answers=100, num_errors=30, num_slow=90), Cause.ERRORS),
     ],
 )
@@ -77,6 +77,11 @@ def test_a_proven_excess_is_bad_at_once_and_beyond_the_maximum(candidate: Tally,
         judgement = verdict(candidate, elapsed_s=elapsed_s)
         assert judgement.verdict is Verdict.BAD
         assert judgement.cause is cause
+
+
+def test_slowness_asks_for_as_many_answers_as_a_good_verdict() -> None:
+    assert verdict(Tally(num_answers=99, num_slow=99), elapsed_s=30).verdict is Verdict.HOLD
+    assert verdict(Tally(num_answers=100, num_slow=99), elapsed_s=30).verdict is Verdict.BAD
 
 
 @pytest.mark.parametrize("count", [1, 2])
