@@ -25,6 +25,9 @@ SETTINGS = {
     "PLUMBLINE_CORPUS__QUIET_S": "0.2",
     "PLUMBLINE_TICK_S": "0.1",
     "PLUMBLINE_TOKENIZER__VOCAB_SIZE": "1200",
+    # Few articles leave characters of the next ones unseen; here the serving tokenizer is to be kept all the same.
+    "PLUMBLINE_TOKENIZER__MIN_COVERAGE": "0.9",
+    "PLUMBLINE_TOKENIZER__MAX_FERTILITY_RISE": "1",
     "PLUMBLINE_RECIPE__FIRST_TOKENS": "50000",
     "PLUMBLINE_RECIPE__MIN_CONTINUED_TOKENS": "8000",
     "PLUMBLINE_ROLLOUT__SETTLE_S": "0.1",

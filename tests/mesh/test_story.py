@@ -93,10 +93,11 @@ async def test_documents_become_a_released_model_and_the_next_one_is_taken_back(
     assert accepted.status_code == 202
 
     async def is_rolled_back() -> bool:
-        return canary.rollout.candidate.bundle_digest in (await release(mesh)).rolled_back_digests
+        return (await release(mesh)).finished[-1].phase is Phase.ROLLED_BACK
 
     await eventually(is_rolled_back, within_s=10)
     state = await release(mesh)
+    assert state.rolled_back_digests == (canary.rollout.candidate.bundle_digest,)
     assert [(route.bundle_digest, route.weight_percent) for route in state.routes] == [(served, 100)]
     assert state.finished[-1].reason.endswith("the lawyers say no")
 
