@@ -90,7 +90,8 @@ class Bus:
             max_request_size=MAX_DEAD_LETTER_BYTES,
             graceful_timeout=STOP_TIMEOUT_S,
             middlewares=(tracing(telemetry),),
-            logger=None,
+            logger=logging.getLogger("faststream"),
+            log_level=logging.DEBUG,
         )
 
     def consume(self, handlers: Mapping[Topic, Handler]) -> None:
