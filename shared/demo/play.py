@@ -149,6 +149,7 @@ def _report(
         ended_at=datetime.now(UTC),
         duration_s=time.monotonic() - began,
         ready_after_s=stage.mesh.ready_after_s,
+        processes={process.name: process.mark.pid for process in stage.mesh.processes if process.mark},
         settings=DEMO_SETTINGS,
         num_documents=len(statutes.first) + len(statutes.later) + len(statutes.held_back),
         num_duplicates=story.num_duplicates(stage),

@@ -27,12 +27,13 @@ class Proof(Contract):
 
 
 class Step(Contract):
-    """One step of the story, when it ended, how long it took, and the events that prove it."""
+    """One step of the story, when it ended, how long it took, and what proves it: events, or answers of the gateway."""
 
     name: str
     ended_at: AwareDatetime
     duration_s: float
     proofs: tuple[Proof, ...]
+    answer_ids: tuple[str, ...] = ()
 
 
 class Weights(Contract):
@@ -94,12 +95,20 @@ class Drill(Contract):
 
 
 class Report(Contract):
-    """The whole story."""
+    """The whole story.
+
+    Attributes:
+        ready_after_s: From the start of the mesh until all of it could serve.
+        processes: Pids of the mesh's processes, by name.
+        settings: How the demo differs from the defaults.
+        memory_mb: Resident memory of each process at the end, in megabytes.
+    """
 
     began_at: AwareDatetime
     ended_at: AwareDatetime
     duration_s: float
     ready_after_s: float | None
+    processes: dict[str, int]
     settings: dict[str, str]
     num_documents: int
     num_duplicates: int

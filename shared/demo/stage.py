@@ -58,11 +58,15 @@ class Stage:
     began: float = field(default_factory=monotonic)
     steps: list[Step] = field(default_factory=list)
 
-    def step(self, name: str, proofs: Sequence[Seen], *, began: float) -> None:
-        """Note that a step is done, with the events that prove it."""
+    def step(self, name: str, proofs: Sequence[Seen], *, began: float, answer_ids: Sequence[str] = ()) -> None:
+        """Note that a step is done, with what proves it."""
         duration_s = monotonic() - began
         step = Step(
-            name=name, ended_at=datetime.now(UTC), duration_s=duration_s, proofs=tuple(_proof(seen) for seen in proofs)
+            name=name,
+            ended_at=datetime.now(UTC),
+            duration_s=duration_s,
+            proofs=tuple(_proof(seen) for seen in proofs),
+            answer_ids=tuple(answer_ids),
         )
         self.steps.append(step)
         self.screen.say(f"[bold green]done[/] {name} [dim]in {duration_s:.1f} s[/]")

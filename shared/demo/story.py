@@ -50,14 +50,16 @@ async def first_release(stage: Stage) -> BundleSummary:
 async def ask(stage: Stage) -> str:
     """Ask the gateway; return the last answer's id."""
     began = monotonic()
+    answer_ids = []
     for number, document in enumerate(_questions(stage.statutes.first)):
         answer = await stage.classify(document.text, user=f"reader-{number}")
         stage.screen.answer(document, answer)
+        answer_ids.append(answer.answer_id)
     stage.screen.say("  [dim]a completion, streamed; a model of a minute's training babbles:[/]")
     done = await _complete(stage, "为了保护公民的合法权益，")
     stage.screen.say(f"  [dim]bundle {short(done.bundle_digest)}, {done.num_tokens} tokens[/]")
-    stage.step("the gateway answers", [], began=began)
-    return answer.answer_id
+    stage.step("the gateway answers", [], began=began, answer_ids=[*answer_ids, done.answer_id])
+    return answer_ids[-1]
 
 
 async def amendments(stage: Stage) -> tuple[ModelEvaluated, BundleSummary]:
@@ -115,7 +117,8 @@ async def why(stage: Stage, answer_id: str) -> None:
     walk = await _why_when_stored(stage, answer_id)
     stage.screen.say("")
     stage.screen.console.print(tree_of(walk, num_batches=3))
-    stage.step("from an answer back to its batches", [], began=began)
+    batches = [seen for step in walk.steps if step.kind == "batch" for seen in stage.tail.named(step.event_id)]
+    stage.step("from an answer back to its batches", batches, began=began, answer_ids=[answer_id])
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
+from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer
 
@@ -86,6 +87,10 @@ class EventTail:
         """Return the events of a kind that came so far, each once."""
         found = {seen.event.event_id: seen.event for seen in self.seen[start:] if isinstance(seen.event, kind)}
         return list(found.values())
+
+    def named(self, event_id: UUID | None) -> list[Seen]:
+        """Return the event of this id, once, if it came."""
+        return [seen for seen in self.seen if seen.event.event_id == event_id][:1]
 
     def _take(self, topic_name: str, body: bytes, headers: Mapping[str, str]) -> None:
         topic = TOPICS_BY_NAME.get(topic_name)

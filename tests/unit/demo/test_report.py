@@ -36,7 +36,8 @@ def traffic() -> list[Traffic]:
 
 def story(**changed: object) -> Report:
     values: dict[str, object] = {
-        "began_at": at(0), "ended_at": at(80), "duration_s": 80, "ready_after_s": 8, "settings": {}, "num_documents": 1,
+        "began_at": at(0), "ended_at": at(80), "duration_s": 80, "ready_after_s": 8, "processes": {}, "settings": {},
+        "num_documents": 1,
         "num_duplicates": 1, "steps": (), "bundles": (), "weights": weights(), "traffic": traffic(), "memory_mb": {},
         "promotion": Canary(
             candidate=NEW, baseline=OLD, released_percent=(10, 100), began_at=at(5), ended_at=at(20)
