@@ -28,6 +28,12 @@ class SecondOfTraffic:
     failures: int = 0
     latencies_ms: list[float] = field(default_factory=list)
 
+    def add(self, other: "SecondOfTraffic") -> None:
+        """Count what another one counted too."""
+        self.requests += other.requests
+        self.failures += other.failures
+        self.latencies_ms += other.latencies_ms
+
     @property
     def p95_ms(self) -> float | None:
         """The 95th percentile, by the nearest rank below; None without an answer."""
@@ -65,6 +71,15 @@ class Load:
                     await asyncio.sleep(max(0.0, due - time.monotonic()))
             finally:
                 await asyncio.gather(*under_way)
+
+    def recent(self, num_seconds: int) -> dict[str, SecondOfTraffic]:
+        """Return the sums of the last whole seconds, by digest."""
+        now = int(time.time())
+        sums: dict[str, SecondOfTraffic] = defaultdict(SecondOfTraffic)
+        for second in range(now - num_seconds, now):
+            for digest, tally in self.traffic.get(second, {}).items():
+                sums[digest].add(tally)
+        return dict(sums)
 
     async def _request(self, client: httpx.AsyncClient) -> None:
         user = f"user-{self.num_requests % NUM_USERS}"

@@ -1,6 +1,6 @@
 """What the demo shows: one line an event with its cause, a bar for each training, tables for scores and times."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from rich.console import Console
@@ -15,6 +15,7 @@ from contracts.evaluation import ModelEvaluated, Score
 from contracts.monitoring import TrafficObserved
 from contracts.release import Route
 from contracts.training import TrainingProgressed
+from shared.demo.load import SecondOfTraffic
 from shared.demo.report import Report
 from shared.demo.tail import Seen
 from shared.summary import SHORT, SHORT_DIGEST, summary
@@ -75,6 +76,15 @@ class Screen:
             for route in routes
         ]
         self.console.print(f"  [green]routed[/]  {'   '.join(parts) or 'nothing'}", highlight=False)
+
+    def traffic(self, bundles: Mapping[str, SecondOfTraffic], *, num_seconds: int) -> None:
+        """Show what users got in the last seconds."""
+        parts = [
+            f"{digest[:SHORT_DIGEST]} {tally.requests / num_seconds:.0f}/s p95 {tally.p95_ms or 0:.0f} ms"
+            for digest, tally in sorted(bundles.items())
+        ]
+        failed = sum(tally.failures for tally in bundles.values())
+        self.console.print(f"  [blue]answered[/]  {'   '.join(parts)}   {failed} failed", highlight=False)
 
     def answer(self, document: Document, answer: ClassifyAnswer) -> None:
         """Show a classification beside the truth."""

@@ -31,6 +31,7 @@ TRAINING_TIMEOUT_S = 300.0
 ROLLOUT_TIMEOUT_S = 150.0
 NUM_QUESTIONS = 4
 POLL_S = 0.1
+TRAFFIC_SHOWN_EVERY_S = 5
 
 
 async def first_release(stage: Stage) -> BundleSummary:
@@ -124,12 +125,19 @@ async def why(stage: Stage, answer_id: str) -> None:
 @asynccontextmanager
 async def under_load(stage: Stage) -> AsyncIterator[None]:
     """Keep users asking while the block lasts."""
-    task = asyncio.create_task(stage.load.run())
+    tasks = [asyncio.create_task(stage.load.run()), asyncio.create_task(_show_traffic(stage))]
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def _show_traffic(stage: Stage) -> None:
+    while True:
+        await asyncio.sleep(TRAFFIC_SHOWN_EVERY_S)
+        stage.screen.traffic(stage.load.recent(TRAFFIC_SHOWN_EVERY_S), num_seconds=TRAFFIC_SHOWN_EVERY_S)
 
 
 def num_duplicates(stage: Stage) -> int:
