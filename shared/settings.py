@@ -17,6 +17,7 @@ class KafkaSettings(Group):
     """Where the broker is."""
 
     bootstrap_servers: str = "127.0.0.1:9092"
+    """Comma-separated host:port; the embedded mesh sets all addresses itself."""
     idempotent_producer: bool = True
     """Off for the embedded broker, which does not know InitProducerId; derived event ids absorb its duplicates."""
     group_suffix: str = ""
@@ -27,6 +28,7 @@ class RedisSettings(Group):
     """Where the cache is."""
 
     url: str = "redis://127.0.0.1:6379/0"
+    """The cache; losing it costs speed only."""
     timeout_s: Annotated[float, Field(gt=0)] = 0.2
     """A cache that is slower than this is treated as absent."""
 
@@ -46,7 +48,9 @@ class TelemetrySettings(Group):
     buffer_items: Annotated[int, Field(gt=0)] = 20_000
     """Spans and log records held while the broker is away; beyond it the oldest are dropped and counted."""
     flush_interval_s: Annotated[float, Field(gt=0)] = 0.25
+    """How often spans and log records are sent."""
     metric_interval_s: Annotated[float, Field(gt=0)] = 1.0
+    """How often metrics are read and sent; alerts are decided once a second."""
 
 
 class DaemonSettings(BaseSettings):
@@ -72,3 +76,4 @@ class OperatorSettings(BaseSettings):
     )
 
     operator_token: SecretStr | None = None
+    """Lets the operator roll back and arm faults; the embedded mesh makes one."""

@@ -92,8 +92,9 @@ def judge(scores: Sequence[Score], serving_scores: Sequence[Score], gates: Gates
     floor = overall.majority_share + gates.min_margin
     checks = [
         (
-            overall.n >= gates.min_documents,
-            f"{overall.n:,} labelled held-out documents, at least {gates.min_documents:,} are asked for",
+            overall.n >= gates.min_documents and overall.majority_share < 1,
+            f"{overall.n:,} labelled held-out documents{', all of one class' if overall.majority_share == 1 else ''}, "
+            f"at least {gates.min_documents:,} are asked for",
         ),
         (
             overall.accuracy >= floor,

@@ -29,7 +29,7 @@ def build(settings: GatewaySettings | None = None) -> FastAPI:
     clock = SystemClock()
     shelf = BundleShelf(ArtifactStore(settings.artifacts.url), settings.state_dir / "bundles")
     cache = AnswerCache(settings.redis, ttl_s=settings.cache_ttl_s)
-    threads = ThreadPoolExecutor(settings.num_threads, thread_name_prefix="inference")
+    threads = ThreadPoolExecutor(settings.inference_threads, thread_name_prefix="inference")
     serving = Serving(
         shelf=shelf, cache=cache, telemetry=telemetry, clock=clock, threads=threads, max_waiting=settings.max_waiting
     )

@@ -13,7 +13,7 @@ class GatewaySettings(DaemonSettings):
     redis: RedisSettings = RedisSettings()
     cache_ttl_s: Annotated[int, Field(ge=0)] = 3600
     """How long an answer is kept in the cache; 0: no cache."""
-    num_threads: Annotated[int, Field(ge=1)] = 2
-    """Inference threads; each runs one request on one core."""
+    inference_threads: Annotated[int, Field(ge=1)] = 2
+    """Threads that compute answers; each runs one request on one core."""
     max_waiting: Annotated[int, Field(ge=1)] = 128
     """Requests that may wait for a thread; beyond it the answer is 429."""

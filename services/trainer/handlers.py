@@ -77,7 +77,7 @@ class Training:
             tokenizer_digest=event.tokenizer_digest,
             parent_bundle_digest=self._parent(event.domain, event.tokenizer_digest),
             recipe=self.settings.recipe,
-            num_threads=self.settings.num_threads,
+            num_threads=self.settings.training_threads,
             checkpoint_interval_s=self.settings.checkpoint_interval_s,
             niceness=self.settings.niceness,
         )

@@ -13,7 +13,7 @@ class Settings(DaemonSettings):
 
     recipe: Recipe = Recipe()
     """Every number that decides what a training makes."""
-    num_threads: Annotated[int, Field(ge=1)] = 1
+    training_threads: Annotated[int, Field(ge=1)] = 1
     """Processor threads of a training; a model this small gains little by a second one, which serving can use."""
     checkpoint_interval_s: Annotated[float, Field(gt=0)] = 5.0
     """Work that a crash may cost."""

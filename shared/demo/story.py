@@ -30,6 +30,8 @@ BATCH_TIMEOUT_S = 60.0
 TRAINING_TIMEOUT_S = 300.0
 ROLLOUT_TIMEOUT_S = 150.0
 NUM_QUESTIONS = 4
+COMPLETION_TEMPERATURE = 0.8
+"""Without some chance, a small model repeats itself."""
 POLL_S = 0.1
 TRAFFIC_SHOWN_EVERY_S = 5
 
@@ -249,7 +251,9 @@ async def _drill_times(stage: Stage, candidate: Digest, alert: Seen, decided: Se
 
 
 async def _complete(stage: Stage, prompt: str) -> CompleteDone:
-    request = CompleteRequest(prompt=prompt, max_new_tokens=32, domain=DOMAIN, user="reader-0")
+    request = CompleteRequest(
+        prompt=prompt, max_new_tokens=32, temperature=COMPLETION_TEMPERATURE, domain=DOMAIN, user="reader-0"
+    )
     url = f"{stage.mesh.urls['inference-gateway']}/v1/complete"
     text, done = prompt, None
     async with aconnect_sse(stage.http, "POST", url, json=request.model_dump()) as source:

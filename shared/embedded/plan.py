@@ -130,7 +130,6 @@ def _marks(layout: Layout, name: str) -> dict[str, str]:
 
 
 def _daemon_environment(name: str, addresses: Addresses, layout: Layout) -> dict[str, str]:
-    urls = {f"PLUMBLINE_URLS__{peer.replace('-', '_').upper()}": url for peer, url in addresses.urls.items()}
     return {
         # A folder named `shared` where the user stands must not shadow ours, also in the daemons' child processes.
         "PYTHONPATH": str(CODE_ROOT),
@@ -141,5 +140,4 @@ def _daemon_environment(name: str, addresses: Addresses, layout: Layout) -> dict
         "PLUMBLINE_KAFKA__IDEMPOTENT_PRODUCER": "false",
         "PLUMBLINE_REDIS__URL": addresses.redis_url,
         "PLUMBLINE_ARTIFACTS__URL": layout.artifacts_url,
-        **urls,
     }

@@ -25,14 +25,14 @@ from shared.embedded.settings import inherited_environment
 
 PLUMB = Path(sys.executable).with_name("plumb")
 COMMAND_TIMEOUT_S = 150.0
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 POLL_S = 0.05
 
 SETTINGS = {
     "PLUMBLINE_CORPUS__MIN_NEW_DOCUMENTS": "5000",  # so that a training is asked for
     "PLUMBLINE_CORPUS__QUIET_S": "0.5",
     "PLUMBLINE_TOKENIZER__VOCAB_SIZE": "1500",
-    "PLUMBLINE_RECIPE__FIRST_TOKENS": "120000",
+    "PLUMBLINE_RECIPE__FIRST_TOKENS": "100000",
     "PLUMBLINE_CHECKPOINT_INTERVAL_S": "0.4",
     "PLUMBLINE_ROLLOUT__MIN_CANARY_S": "1",
     "PLUMBLINE_ROLLOUT__SETTLE_S": "0.5",

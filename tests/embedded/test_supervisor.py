@@ -37,7 +37,6 @@ def test_daemons_start_after_the_topics_with_their_addresses_and_leave_nothing_b
     assert environment["PLUMBLINE_KAFKA__BOOTSTRAP_SERVERS"] == record.bootstrap_servers
     assert environment["PLUMBLINE_REDIS__URL"] == record.redis_url
     assert environment["PLUMBLINE_ARTIFACTS__URL"] == f"file://{mesh.layout.artifacts}"
-    assert environment["PLUMBLINE_URLS__RELEASE_MANAGER"] == record.urls["release-manager"]
     assert environment["PLUMBLINE_STATE_DIR"] == str(mesh.layout.of("ingest"))
     assert "PLUMBLINE_OPERATOR_TOKEN" not in environment
 

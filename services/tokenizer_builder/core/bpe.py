@@ -6,6 +6,7 @@ merges. Characters instead of bytes at the bottom: a Han character takes three b
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -27,7 +28,7 @@ MAX_ALPHABET_SHARE = 0.5
 MIN_VOCAB_SIZE = 512
 
 
-def train(texts: Iterable[str], *, vocab_size: int, max_token_chars: int) -> Tokenizer:
+def train(texts: Sequence[str], *, vocab_size: int, max_token_chars: int) -> Tokenizer:
     """Return a tokenizer that is trained on `texts`; the same texts in the same order give the same tokenizer.
 
     Args:
@@ -42,12 +43,13 @@ def train(texts: Iterable[str], *, vocab_size: int, max_token_chars: int) -> Tok
         msg = f"vocab_size is {vocab_size}, at least {MIN_VOCAB_SIZE} are needed"
         raise ValueError(msg)
     room = vocab_size - len(BYTE_TOKENS)
+    alphabet = alphabet_of(texts, limit=int(room * MAX_ALPHABET_SHARE))
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(PIECES), "isolated")
     trainer = trainers.BpeTrainer(
         vocab_size=room,
-        initial_alphabet=ASCII,
-        limit_alphabet=int(room * MAX_ALPHABET_SHARE),
+        initial_alphabet=alphabet,
+        limit_alphabet=len(alphabet),
         max_token_length=max_token_chars,
         min_frequency=2,
         show_progress=False,
@@ -56,6 +58,16 @@ def train(texts: Iterable[str], *, vocab_size: int, max_token_chars: int) -> Tok
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     return _with_byte_fallback(tokenizer)
+
+
+def alphabet_of(texts: Iterable[str], *, limit: int) -> list[str]:
+    """Return the characters that get a token of their own: ASCII, then the most frequent ones; the rest become bytes.
+
+    Chosen here and not by the trainer, which picks among equally rare characters differently in each process.
+    """
+    counts = Counter(character for text in texts for character in text)
+    ranked = sorted(counts, key=lambda character: (-counts[character], character))
+    return list(dict.fromkeys([*ASCII, *ranked]))[:limit]
 
 
 def _with_byte_fallback(tokenizer: Tokenizer) -> Tokenizer:

@@ -14,7 +14,11 @@ class Recipe(BaseModel):
     """How a model is trained.
 
     Attributes:
-        n_layer: Transformer blocks; the next four are sizes as in `ModelConfig`.
+        n_layer: Transformer blocks.
+        n_head: Query heads; divides `d_model`.
+        n_kv_head: Key and value heads; divides `n_head`.
+        d_model: Width of the residual stream.
+        d_ff: Width of the feed-forward.
         block_size: Context, in tokens; longer documents are cut.
         first_tokens: Token budget of a training from scratch. A budget counts real tokens, padding excluded.
         tokens_per_new_document: Budget of a training that continues a bundle, for each document that the bundle has not seen,
@@ -47,7 +51,7 @@ class Recipe(BaseModel):
     d_model: Positive = 128
     d_ff: Positive = 352
     block_size: Positive = 128
-    first_tokens: Positive = 500_000
+    first_tokens: Positive = 600_000
     tokens_per_new_document: Positive = 50
     min_continued_tokens: Positive = 50_000
     max_continued_tokens: Positive = 150_000
@@ -55,7 +59,7 @@ class Recipe(BaseModel):
     min_replay_documents: Annotated[int, Field(ge=0)] = 1_000
     tokens_per_batch: Positive = 1_024
     batches_per_step: Positive = 1
-    learning_rate: Rate = 5e-3
+    learning_rate: Rate = 4e-3
     continued_learning_rate: Rate = 5e-4
     warmup_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
     final_rate_share: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -63,7 +67,7 @@ class Recipe(BaseModel):
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.95
     clip_norm: Rate = 1.0
-    label_weight: Annotated[float, Field(ge=0)] = 0.3
+    label_weight: Annotated[float, Field(ge=0)] = 0.4
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.2
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     seed: int = 20_250_101

@@ -16,12 +16,10 @@ def test_every_daemon_of_the_topic_table_has_a_process_and_only_operated_ones_th
     assert not any("secret" in argument for spec in specs for argument in spec.argv)
 
 
-def test_a_daemon_is_started_by_name_and_told_where_all_others_are() -> None:
+def test_a_daemon_is_started_by_name_and_told_where_the_engines_are() -> None:
     spec = daemon_spec(DAEMONS[1], ADDRESSES, LAYOUT, token="secret")
     assert "services.cleaner.app:build" in spec.argv
-    for daemon in ALL_DAEMONS:
-        variable = f"PLUMBLINE_URLS__{daemon.replace('-', '_').upper()}"
-        assert spec.environment[variable] == f"http://127.0.0.1:{PORTS[daemon]}"
+    assert spec.environment["PLUMBLINE_KAFKA__BOOTSTRAP_SERVERS"] == ADDRESSES.bootstrap_servers
     assert spec.environment["PLUMBLINE_ARTIFACTS__URL"] == "file:///state dir/artifacts"
     assert spec.environment["PLUMBLINE_KAFKA__IDEMPOTENT_PRODUCER"] == "false"
 

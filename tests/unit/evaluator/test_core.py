@@ -150,3 +150,10 @@ def test_a_sample_of_a_larger_corpus_keeps_what_is_not_pushed_out() -> None:
 
     assert len(after) == 50
     assert after - before <= set(pool[100:])
+
+
+def test_documents_of_one_class_judge_nothing() -> None:
+    scores = score([Question("x", "a", is_new=True)] * 60, ["a"] * 60)
+    judgement = judge(scores, (), Gates())
+    assert not judgement.passed
+    assert judgement.reasons[0] == "FAILED: 60 labelled held-out documents, all of one class, at least 50 are asked for"
