@@ -15,8 +15,6 @@ from shared.errors import RequestRefused
 from shared.settings import OperatorSettings
 from shared.telemetry import Telemetry
 
-START_RETRY_S = 0.5
-
 Work = Callable[[], Awaitable[None]]
 
 log = logging.getLogger(__name__)

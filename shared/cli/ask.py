@@ -12,7 +12,7 @@ from rich.table import Table
 
 from contracts.api import ClassifyAnswer, ClassifyRequest, CompleteDone, CompleteRequest, Problem
 from shared.cli import screen
-from shared.cli.client import answer_of, check, daemon
+from shared.cli.client import answer_of, check, daemon, request_of
 from shared.cli.errors import ProblemAnswered
 from shared.cli.options import DEFAULT_DOMAIN, DEFAULT_STATE_DIR, AsJson, Domain, StateDir
 from shared.embedded.layout import Layout, layout_of
@@ -38,10 +38,10 @@ def ask(
     layout = layout_of(state_dir)
     with daemon(layout, GATEWAY) as client:
         if complete:
-            request = CompleteRequest(prompt=text, user=user, domain=domain)
+            request = request_of(CompleteRequest, prompt=text, user=user, domain=domain)
             _complete(client, request, layout, as_json=as_json)
         else:
-            _classify(client, ClassifyRequest(text=text, user=user, domain=domain), layout, as_json=as_json)
+            _classify(client, request_of(ClassifyRequest, text=text, user=user, domain=domain), layout, as_json=as_json)
 
 
 def _classify(client: httpx.Client, request: ClassifyRequest, layout: Layout, *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from contracts.api import Problem
-from shared.cli.errors import DaemonUnreachable, ProblemAnswered
+from shared.cli.errors import ArgumentRefused, DaemonUnreachable, ProblemAnswered
 from shared.embedded.control import running_mesh
 from shared.embedded.layout import Layout
 
@@ -40,6 +40,22 @@ def daemon(layout: Layout, name: str) -> Iterator[httpx.Client]:
         raise DaemonUnreachable(
             f"{name} does not answer at {url} ({reason}).",
             next_step=f"Look at `plumb status` and {layout.log(name)}; a crashed daemon is back within seconds.",
+        ) from error
+
+
+def request_of(model: type[AnyModel], **arguments: object) -> AnyModel:
+    """Return a request made of command-line arguments.
+
+    Raises:
+        ArgumentRefused: One of them does not fit.
+    """
+    try:
+        return model.model_validate(arguments)
+    except ValidationError as error:
+        [first, *_] = error.errors(include_url=False)
+        name = ".".join(map(str, first["loc"]))
+        raise ArgumentRefused(
+            f"{name}: {first['msg']}", next_step="Correct it; `--help` shows the arguments."
         ) from error
 
 

@@ -26,3 +26,7 @@ class FileRefused(MeshError):
 
 class NoAnswerYet(MeshError):
     """The last answer was asked for, and there is none."""
+
+
+class ArgumentRefused(MeshError):
+    """An argument does not fit what a daemon takes."""

@@ -3,7 +3,7 @@
 from enum import IntEnum
 from http import HTTPStatus
 
-from shared.cli.errors import DaemonUnreachable, FileRefused, ProblemAnswered
+from shared.cli.errors import ArgumentRefused, DaemonUnreachable, FileRefused, ProblemAnswered
 from shared.embedded.errors import MeshAlreadyRunning, MeshNotRunning
 
 
@@ -36,6 +36,8 @@ def exit_of(error: Exception) -> Exit:
             return Exit.NOT_RUNNING
         case MeshAlreadyRunning():
             return Exit.ALREADY_RUNNING
+        case ArgumentRefused():
+            return Exit.USAGE
         case FileRefused():
             return Exit.BAD_INPUT
         case ProblemAnswered() if error.problem.status == HTTPStatus.SERVICE_UNAVAILABLE:

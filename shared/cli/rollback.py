@@ -6,7 +6,7 @@ import typer
 
 from contracts.api import Accepted, RollbackRequest
 from shared.cli import screen
-from shared.cli.client import answer_of, daemon
+from shared.cli.client import answer_of, daemon, request_of
 from shared.cli.options import DEFAULT_DOMAIN, DEFAULT_STATE_DIR, AsJson, Domain, StateDir
 from shared.embedded.layout import layout_of, operator_token
 
@@ -25,7 +25,7 @@ def rollback(
     with daemon(layout, "release-manager") as client:
         response = client.post(
             f"/v1/domains/{domain}/rollback",
-            json=RollbackRequest(reason=reason).model_dump(mode="json"),
+            json=request_of(RollbackRequest, reason=reason).model_dump(mode="json"),
             headers={"authorization": f"Bearer {operator_token(layout)}"},
         )
         accepted = answer_of(response, Accepted)

@@ -4,7 +4,7 @@ import typer
 
 from contracts.api import Accepted, TrainNowRequest
 from shared.cli import screen
-from shared.cli.client import answer_of, daemon
+from shared.cli.client import answer_of, daemon, request_of
 from shared.cli.options import DEFAULT_DOMAIN, DEFAULT_STATE_DIR, AsJson, Domain, StateDir
 from shared.embedded.layout import layout_of
 
@@ -15,7 +15,7 @@ group = typer.Typer(no_args_is_help=True, help="Ask for a training.")
 def now(*, domain: Domain = DEFAULT_DOMAIN, state_dir: StateDir = DEFAULT_STATE_DIR, as_json: AsJson = False) -> None:
     """Train on what has been cleaned so far, without waiting for more documents."""
     with daemon(layout_of(state_dir), "monitor") as client:
-        body = TrainNowRequest(domain=domain).model_dump(mode="json")
+        body = request_of(TrainNowRequest, domain=domain).model_dump(mode="json")
         accepted = answer_of(client.post("/v1/training-requests", json=body), Accepted)
     if as_json:
         screen.show_json(accepted)

