@@ -13,6 +13,7 @@ LATENCY_BOUNDS_MS: tuple[float, ...] = (
 MetricName = Literal[
     "plumbline.answer.latency",
     "plumbline.answer.cache_hits",
+    "plumbline.answer.refused",
     "plumbline.message.duration",
     "plumbline.message.dead_letters",
     "plumbline.document.cleaned",
@@ -73,6 +74,13 @@ ANSWER_CACHE_HITS = Metric(
     attributes=("plumbline.domain", "plumbline.bundle.digest"),
     meaning="Answers that came from the cache.",
 )
+ANSWER_REFUSED = Metric(
+    name="plumbline.answer.refused",
+    kind="counter",
+    unit="{answer}",
+    attributes=("plumbline.domain", "plumbline.bundle.digest"),
+    meaning="Requests that were not answered since too many were under way; no model answered them, so no latency counts them.",
+)
 MESSAGE_DURATION = Metric(
     name="plumbline.message.duration",
     kind="histogram",
@@ -125,6 +133,6 @@ RELEASE_WEIGHT = Metric(
 )
 
 METRICS = (
-    ANSWER_LATENCY, ANSWER_CACHE_HITS, MESSAGE_DURATION, MESSAGE_DEAD_LETTERS, DOCUMENT_CLEANED, TELEMETRY_DROPPED,
-    TRAINING_LOSS, TRAINING_TOKENS_PER_SECOND, RELEASE_WEIGHT,
+    ANSWER_LATENCY, ANSWER_CACHE_HITS, ANSWER_REFUSED, MESSAGE_DURATION, MESSAGE_DEAD_LETTERS, DOCUMENT_CLEANED,
+    TELEMETRY_DROPPED, TRAINING_LOSS, TRAINING_TOKENS_PER_SECOND, RELEASE_WEIGHT,
 )  # fmt: skip

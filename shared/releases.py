@@ -8,16 +8,30 @@ from contracts.envelope import Contract, Digest, Domain
 from contracts.release import ReleaseChanged, ReleaseState
 from shared.artifacts import ArtifactStore
 
+REFS = "releases"
+
 
 def snapshot_ref(domain: Domain) -> str:
     """Return the name of the ref that holds a domain's release state; the release-manager is its writer."""
-    return f"releases/{domain}.json"
+    return f"{REFS}/{domain}.json"
+
+
+def announced(store: ArtifactStore) -> list[ReleaseChanged]:
+    """Return each domain's last `release-changed` as the release-manager keeps it: what to serve before the topic was read."""
+    found = [store.read_ref(name) for name in store.ref_names(REFS)]
+    snapshots = [_Snapshot.model_validate_json(data) for data in found if data]
+    return [snapshot.announcement.event for snapshot in snapshots if snapshot.announcement]
+
+
+class _Announcement(Contract):
+    event: ReleaseChanged
 
 
 class _Snapshot(Contract):
     """As much of the ref as is read here."""
 
     state: ReleaseState
+    announcement: _Announcement | None = None
 
 
 class ServingBundles:

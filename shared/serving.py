@@ -45,6 +45,14 @@ class Prediction:
     truncated: bool
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A part of a completion: whole characters, and how many tokens they took; characters may take several."""
+
+    text: str
+    num_tokens: int
+
+
 class BundleSession:
     """A bundle in a folder, ready to answer."""
 
@@ -84,7 +92,7 @@ class BundleSession:
         temperature: float = 0.0,
         top_k: int = DEFAULT_TOP_K,
         seed: int = 0,
-    ) -> Iterator[str]:
+    ) -> Iterator[Piece]:
         """Yield the continuation of `prompt`, in pieces that are whole characters; the same seed gives the same text.
 
         The whole sequence runs again for each token, the last `block_size` tokens of it.
@@ -106,7 +114,7 @@ class BundleSession:
         rng = np.random.default_rng(seed)
         return self._pieces(ids, max_new_tokens, _Sampler(temperature, top_k, rng))
 
-    def _pieces(self, ids: list[int], max_new_tokens: int, sampler: "_Sampler") -> Iterator[str]:
+    def _pieces(self, ids: list[int], max_new_tokens: int, sampler: "_Sampler") -> Iterator[Piece]:
         text = _IncrementalText(self._tokenizer)
         for _ in range(max_new_tokens):
             logits = self._run("next_logits", ids[-self.config.block_size :])
@@ -153,19 +161,20 @@ class _IncrementalText:
         self._tokenizer = tokenizer
         self._pending: list[int] = []
 
-    def push(self, token: int) -> str:
-        """Take one more token and return what can be shown."""
+    def push(self, token: int) -> Piece | None:
+        """Take one more token and return what can be shown, if anything."""
         self._pending.append(token)
         text = self._tokenizer.decode(self._pending)
-        return "" if text.endswith(HALF_A_CHARACTER) else self._shown(text)
+        return None if text.endswith(HALF_A_CHARACTER) else self._shown(text)
 
-    def finish(self) -> str:
-        """Return what is left."""
-        return self._shown(self._tokenizer.decode(self._pending))
+    def finish(self) -> Piece | None:
+        """Return what is left, if anything."""
+        return self._shown(self._tokenizer.decode(self._pending)) if self._pending else None
 
-    def _shown(self, text: str) -> str:
+    def _shown(self, text: str) -> Piece:
+        piece = Piece(text.replace(HALF_A_CHARACTER, ""), len(self._pending))
         self._pending.clear()
-        return text.replace(HALF_A_CHARACTER, "")
+        return piece
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -54,8 +54,14 @@ class BundleShelf:
         """Let go of the other bundles. Answers that they are still making end as they began."""
         for digest in [digest for digest in self._sessions if digest not in digests]:
             del self._sessions[digest]
-            await asyncio.to_thread(shutil.rmtree, self._folder / digest, ignore_errors=True)
             log.info("bundle let go", extra={"bundle_digest": digest})
+        await asyncio.to_thread(self._remove_folders, set(digests) | set(self._sessions))
+
+    def _remove_folders(self, kept: Collection[Digest]) -> None:
+        """Remove what is not kept, also what an earlier run of the gateway left."""
+        for folder in self._folder.iterdir() if self._folder.is_dir() else ():
+            if folder.name not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _open(self, digest: Digest) -> BundleSession:
         folder = self._folder / digest

@@ -74,8 +74,9 @@ async def _completion(
     with serving.completing(request, traceparent=traceparent) as assigned:
         num_tokens = 0
         async for piece in serving.complete(request, assigned):
-            num_tokens += 1
-            yield ServerSentEvent(data=piece, event="token")
+            num_tokens += piece.num_tokens
+            if piece.text:
+                yield ServerSentEvent(data=piece.text, event="token")
         yield _done(assigned, num_tokens)
 
 

@@ -27,15 +27,18 @@ def build(settings: GatewaySettings | None = None) -> FastAPI:
     telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka)
     bus = Bus(SERVICE, settings.kafka, telemetry)
     clock = SystemClock()
-    shelf = BundleShelf(ArtifactStore(settings.artifacts.url), settings.state_dir / "bundles")
+    store = ArtifactStore(settings.artifacts.url)
+    shelf = BundleShelf(store, settings.state_dir / "bundles")
     cache = AnswerCache(settings.redis, ttl_s=settings.cache_ttl_s)
     threads = ThreadPoolExecutor(settings.inference_threads, thread_name_prefix="inference")
     serving = Serving(
-        shelf=shelf, cache=cache, telemetry=telemetry, clock=clock, threads=threads, max_waiting=settings.max_waiting
+        shelf=shelf, cache=cache, telemetry=telemetry, clock=clock, threads=threads, max_requests=settings.max_requests
     )
     gateway = f"{socket.gethostname()}-{uuid4().hex[:8]}"
     follower = ReleaseFollower(bus, shelf=shelf, serving=serving, clock=clock, gateway=gateway)
     follower.register()
-    app = daemon_app(bus, telemetry, background=[follower.run], resources=[cache])
+    app = daemon_app(
+        bus, telemetry, at_start=[lambda: follower.begin(store)], background=[follower.run], resources=[cache]
+    )
     add_routes(app, serving, OperatorSettings())
     return app

@@ -22,19 +22,18 @@ from contracts.api import (
 )
 from contracts.envelope import Digest, Domain
 from contracts.release import ReleaseState, Route
-from contracts.telemetry import ANSWER_CACHE_HITS, ANSWER_LATENCY, RELEASE_WEIGHT
+from contracts.telemetry import ANSWER_CACHE_HITS, ANSWER_LATENCY, ANSWER_REFUSED, RELEASE_WEIGHT
 from services.inference_gateway.adapters import AnswerCache, BundleShelf
 from services.inference_gateway.core.caching import cache_key
 from services.inference_gateway.core.faults import armed, delay_s, with_first_answer
 from services.inference_gateway.core.routing import pick_bundle, servable_routes
 from shared.clock import Clock
 from shared.errors import RequestRefused
-from shared.serving import BundleSession
+from shared.serving import BundleSession, Piece
 from shared.telemetry import Telemetry, context_of, links_to
 
 Task = Literal["classify", "complete"]
 Result = TypeVar("Result")
-_END = object()
 
 log = logging.getLogger(__name__)
 
@@ -52,29 +51,44 @@ class Assigned:
     started_s: float
 
 
+class _Watch:
+    """Stops once: at the first token of a stream, else at the end."""
+
+    def __init__(self, started_s: float) -> None:
+        self._started_s = started_s
+        self.elapsed_ms = 0.0
+
+    def stop(self) -> None:
+        """Note the time, unless it is noted."""
+        self.elapsed_ms = self.elapsed_ms or (time.perf_counter() - self._started_s) * 1000
+
+
 class Serving:
     """The domains that are served, their routes, and the faults that are armed."""
 
     def __init__(
         self, *, shelf: BundleShelf, cache: AnswerCache, telemetry: Telemetry, clock: Clock, threads: ThreadPoolExecutor,
-        max_waiting: int,
+        max_requests: int,
     ) -> None:  # fmt: skip
         self._shelf = shelf
         self._cache = cache
         self._telemetry = telemetry
         self._clock = clock
         self._threads = threads
-        self._max_waiting = max_waiting
-        self._num_waiting = 0
+        self._max_requests = max_requests
+        self._num_requests = 0
         self._states: dict[Domain, ReleaseState] = {}
         self._routes: dict[Domain, tuple[Route, ...]] = {}
         self._release_traces: dict[Digest, str | None] = {}
         self.faults: dict[Digest, Fault] = {}
+        self.is_starting = True
 
     # ---- release state
 
     def follow(self, domain: Domain, state: ReleaseState) -> None:
-        """Route as the state says, as far as its bundles are loaded."""
+        """Route as the state says, as far as its bundles are loaded; an older state than the present one changes nothing."""
+        if state.revision < self._states.get(domain, ReleaseState()).revision:
+            return
         self._states[domain] = state
         rollouts = [*state.finished, *([state.rollout] if state.rollout else [])]
         self._release_traces |= {rollout.candidate.bundle_digest: rollout.candidate.traceparent for rollout in rollouts}
@@ -149,7 +163,7 @@ class Serving:
         with self._assigned(request.domain, "complete", request.user, traceparent) as assigned:
             yield assigned
 
-    async def complete(self, request: CompleteRequest, assigned: Assigned) -> AsyncIterator[str]:
+    async def complete(self, request: CompleteRequest, assigned: Assigned) -> AsyncIterator[Piece]:
         """Yield the pieces of a completion; the time to the first one is what counts as latency."""
         pieces = assigned.session.generate(
             request.prompt,
@@ -157,12 +171,13 @@ class Serving:
             temperature=request.temperature,
             seed=request.seed,
         )
-        with self._measured(assigned):
+        with self._measured(assigned) as watch:
             await self._suffer_fault(assigned.digest)
-            piece = await self._in_thread(next, pieces, _END)
-        while piece is not _END:
-            yield str(piece)
-            piece = await self._in_thread(next, pieces, _END)
+            piece = await self._in_thread(next, pieces, None)
+            watch.stop()
+            while piece is not None:
+                yield piece
+                piece = await self._in_thread(next, pieces, None)
 
     # ---- inside
 
@@ -171,21 +186,20 @@ class Serving:
         started_s = time.perf_counter()
         answer_id = uuid4().hex
         digest = self._route(domain, user or answer_id)
+        span = self._telemetry.tracer.start_span(
+            f"answer {task}",
+            context=context_of(traceparent),
+            kind=SpanKind.SERVER,
+            links=links_to([self._release_traces.get(digest)]),
+            attributes={
+                "plumbline.answer.id": answer_id,
+                "plumbline.answer.task": task,
+                "plumbline.domain": domain,
+                "plumbline.bundle.digest": digest,
+            },
+        )
         # Not made current: a stream's generator moves between tasks, and a context cannot follow it there.
-        with _ended(
-            self._telemetry.tracer.start_span(
-                f"answer {task}",
-                context=context_of(traceparent),
-                kind=SpanKind.SERVER,
-                links=links_to([self._release_traces.get(digest)]),
-                attributes={
-                    "plumbline.answer.id": answer_id,
-                    "plumbline.answer.task": task,
-                    "plumbline.domain": domain,
-                    "plumbline.bundle.digest": digest,
-                },
-            )
-        ) as span:
+        with _ended(span), self._admitted(domain, digest):
             yield Assigned(
                 answer_id=answer_id, domain=domain, task=task, digest=digest, session=self._shelf.session(digest),
                 span=span, started_s=started_s,
@@ -193,6 +207,11 @@ class Serving:
 
     def _route(self, domain: Domain, user: str) -> Digest:
         digest = pick_bundle(self._routes.get(domain, ()), user)
+        if digest is None and self.is_starting:
+            raise RequestRefused(
+                503, "starting", "The gateway is starting", "released bundles are being loaded",
+                next_step="try again in a second",
+            )  # fmt: skip
         if digest is None:
             raise RequestRefused(
                 503, "nothing-to-serve", "No model is released yet", f"the domain {domain} has no released bundle",
@@ -201,22 +220,36 @@ class Serving:
         return digest
 
     @contextmanager
-    def _measured(self, assigned: Assigned) -> Iterator[None]:
-        outcome = "error"
+    def _admitted(self, domain: Domain, digest: Digest) -> Iterator[None]:
+        """Count a request as under way, from its first to its last token; refuse it where too many are."""
+        if self._num_requests >= self._max_requests:
+            self._telemetry.add(ANSWER_REFUSED, 1, {"plumbline.domain": domain, "plumbline.bundle.digest": digest})
+            raise RequestRefused(
+                429, "too-many-requests", "Too many requests", f"{self._num_requests} requests are under way already",
+                next_step="try again in a second",
+            )  # fmt: skip
+        self._num_requests += 1
         try:
             yield
+        finally:
+            self._num_requests -= 1
+
+    @contextmanager
+    def _measured(self, assigned: Assigned) -> Iterator[_Watch]:
+        """Record the answer's latency, and how it ended; a stream that breaks off after its first token is an error too."""
+        outcome, watch = "error", _Watch(assigned.started_s)
+        try:
+            yield watch
             outcome = "ok"
-        except RequestRefused:
-            outcome = "refused"
-            raise
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             outcome = "cancelled"
             raise
         finally:
+            watch.stop()
             assigned.span.set_attribute("plumbline.answer.outcome", outcome)
             self._telemetry.record(
                 ANSWER_LATENCY,
-                (time.perf_counter() - assigned.started_s) * 1000,
+                watch.elapsed_ms,
                 {
                     "plumbline.domain": assigned.domain,
                     "plumbline.bundle.digest": assigned.digest,
@@ -232,16 +265,7 @@ class Serving:
             await asyncio.sleep(seconds)
 
     async def _in_thread(self, work: Callable[..., Result], *arguments: Any) -> Result:  # noqa: ANN401 (handed on)
-        if self._num_waiting >= self._max_waiting:
-            raise RequestRefused(
-                429, "too-many-requests", "Too many requests wait", f"{self._num_waiting} requests wait already",
-                next_step="try again in a second",
-            )  # fmt: skip
-        self._num_waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
-        finally:
-            self._num_waiting -= 1
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
     def _count_cache_hit(self, assigned: Assigned) -> None:
         assigned.span.set_attribute("plumbline.answer.cached", value=True)

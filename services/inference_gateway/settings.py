@@ -15,5 +15,5 @@ class GatewaySettings(DaemonSettings):
     """How long an answer is kept in the cache; 0: no cache."""
     inference_threads: Annotated[int, Field(ge=1)] = 2
     """Threads that compute answers; each runs one request on one core."""
-    max_waiting: Annotated[int, Field(ge=1)] = 128
-    """Requests that may wait for a thread; beyond it the answer is 429."""
+    max_requests: Annotated[int, Field(ge=1)] = 128
+    """Requests that may be under way, streams included; beyond it the answer is 429."""

@@ -8,9 +8,7 @@ from contracts.envelope import Contract, Domain
 from contracts.release import ReleaseChanged, ReleaseState
 from shared.artifacts import ArtifactStore
 from shared.errors import ArtifactCorrupt
-from shared.releases import snapshot_ref
-
-REFS = "releases"
+from shared.releases import REFS, snapshot_ref
 
 
 class Announcement(Contract):

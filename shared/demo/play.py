@@ -1,11 +1,12 @@
 """Sets the stage, plays the acts, writes the report, and leaves nothing running."""
 
 import asyncio
+import json
 import shutil
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,6 +34,9 @@ STOP_TIMEOUT_S = 40.0
 POLL_S = 0.1
 SNIPPET_CHARS = 64
 NUM_MEMORY_DIGITS = 1
+REPORT = "report.json"
+MARKER = "demo"
+"""A file that says that this directory is a demo's, and may be emptied by the next one."""
 PLAIN_WIDTH = 140
 """Columns where there is no terminal to ask."""
 
@@ -51,9 +55,11 @@ def main(state_dir: Path, console: Console | None = None) -> int:
     with screen:
         try:
             report = asyncio.run(_play(layout, screen))
+        except ExceptionGroup as group:
+            raise _first_error(group, layout) from group
         finally:
             stop_mesh(layout, within_s=STOP_TIMEOUT_S)
-    path = layout.root / "report.json"
+    path = layout.root / REPORT
     path.write_text(report.model_dump_json(indent=2), encoding="utf-8")
     missing = findings(report)
     for finding in missing:
@@ -103,27 +109,49 @@ async def _stage(mesh: MeshRecord, screen: Screen, layout: Layout, statutes: Sta
     watch = WeightWatch(mesh.urls["inference-gateway"], DOMAIN, on_change=screen.weights)
     texts = snippets(statutes.first + statutes.later, num_chars=SNIPPET_CHARS)
     load = Load(mesh.urls["inference-gateway"], texts, domain=DOMAIN)
-    async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(httpx.AsyncClient(timeout=60.0))
-        tasks = [asyncio.create_task(tail.run()), asyncio.create_task(watch.run())]
+    # A watcher that fails ends the story: what it misses could not be proved.
+    async with httpx.AsyncClient(timeout=60.0) as http, asyncio.TaskGroup() as watchers:
+        tasks = [watchers.create_task(tail.run()), watchers.create_task(watch.run())]
+        stage = Stage(
+            mesh=mesh, http=http, tail=tail, watch=watch, load=load, screen=screen, statutes=statutes,
+            operator_token=operator_token(layout),
+        )  # fmt: skip
         try:
-            yield Stage(
-                mesh=mesh, http=http, tail=tail, watch=watch, load=load, screen=screen, statutes=statutes,
-                operator_token=operator_token(layout),
-            )  # fmt: skip
+            yield stage
+        except MeshError as error:
+            _write_what_was_proved(layout, stage, error)
+            raise
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
+
+
+def _first_error(group: ExceptionGroup, layout: Layout) -> MeshError:
+    """Return the story's own error, or one that names what a watcher failed of."""
+    expected, _ = group.split(MeshError)
+    if expected and isinstance(expected.exceptions[0], MeshError):
+        return expected.exceptions[0]
+    msg = f"the demo lost sight of the mesh: {group.exceptions[0]!r}"
+    return MeshError(msg, next_step=f"read the logs in {layout.root / 'logs'}")
+
+
+def _write_what_was_proved(layout: Layout, stage: Stage, error: MeshError) -> None:
+    steps = [step.model_dump(mode="json") for step in stage.steps]
+    unfinished = {"error": str(error), "steps": steps}
+    (layout.root / REPORT).write_text(json.dumps(unfinished, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def _clean(layout: Layout) -> None:
+    """Empty the demo's own directory; any other one is left as it is."""
+    marker = layout.root / MARKER
+    if layout.root.exists() and any(layout.root.iterdir()) and not marker.exists():
+        msg = f"{layout.root} is not a demo's directory, and the demo empties the one that it is given"
+        raise MeshError(msg, next_step="leave --state-dir out, or name a new directory")
     stop_mesh(layout, within_s=STOP_TIMEOUT_S)
-    if layout.root.exists() and any(layout.root.iterdir()) and not layout.record.exists():
-        msg = f"{layout.root} holds something that is not a mesh"
-        raise MeshError(msg, next_step="name another directory with --state-dir")
     with locked(layout):
         shutil.rmtree(layout.root)
+    layout.root.mkdir(parents=True)
+    marker.touch()
 
 
 async def _started(layout: Layout) -> MeshRecord:
@@ -152,7 +180,8 @@ def _report(
         processes={process.name: process.mark.pid for process in stage.mesh.processes if process.mark},
         settings=DEMO_SETTINGS,
         num_documents=len(statutes.first) + len(statutes.later) + len(statutes.held_back),
-        num_duplicates=story.num_duplicates(stage),
+        num_verbatim_later=statutes.num_verbatim,
+        num_known_later=story.num_known_later(stage),
         steps=tuple(stage.steps),
         bundles=bundles,
         promotion=promotion,

@@ -101,6 +101,8 @@ class Report(Contract):
         ready_after_s: From the start of the mesh until all of it could serve.
         processes: Pids of the mesh's processes, by name.
         settings: How the demo differs from the defaults.
+        num_verbatim_later: Later articles that are word for word older ones, by the data.
+        num_known_later: Later articles that the cleaner recognised as known.
         memory_mb: Resident memory of each process at the end, in megabytes.
     """
 
@@ -111,7 +113,8 @@ class Report(Contract):
     processes: dict[str, int]
     settings: dict[str, str]
     num_documents: int
-    num_duplicates: int
+    num_verbatim_later: int
+    num_known_later: int
     num_users: Annotated[int, Field(ge=0)] = NUM_USERS
     steps: tuple[Step, ...]
     bundles: tuple[BundleSummary, ...]
@@ -126,13 +129,13 @@ class Report(Contract):
 def findings(report: Report) -> list[str]:
     """Return what the records do not show although the story claims it; empty: all is proved."""
     return [
+        *_step_findings(report),
         *_weights_findings("promotion", report.promotion, (10, 100), report.weights),
         *_weights_findings("rollback", report.rollback, (10, 0), report.weights),
         *_traffic_findings("promotion", report.promotion, report.traffic),
         *_traffic_findings("rollback", report.rollback, report.traffic),
         *_failure_findings(report.traffic),
         *_drill_findings(report),
-        *([] if report.num_users >= MIN_USERS else [f"only {report.num_users} users, not {MIN_USERS}"]),
     ]
 
 
@@ -164,8 +167,7 @@ def _traffic_findings(name: str, canary: Canary, traffic: Sequence[Traffic]) -> 
     for role, digest in (("candidate", canary.candidate), ("baseline", canary.baseline)):
         if not sum(second.requests for second in during if second.bundle_digest == digest):
             found.append(f"{name}: the {role} took no traffic during the canary")
-    seconds = {second.second for second in during}
-    rate = sum(second.requests for second in during) / max(1, len(seconds))
+    rate = sum(second.requests for second in during) / max(1.0, ended - began)
     if rate < MIN_REQUESTS_PER_S:
         found.append(f"{name}: {rate:.1f} requests a second, not {MIN_REQUESTS_PER_S:.0f}")
     return found
@@ -178,7 +180,28 @@ def _failure_findings(traffic: Sequence[Traffic]) -> list[str]:
 
 
 def _drill_findings(report: Report) -> list[str]:
-    drill = report.drill
+    drill, found = report.drill, []
     if drill.answered_by_after != report.rollback.baseline:
-        return [f"after the rollback {drill.answered_by_after} answered, not {report.rollback.baseline}"]
-    return []
+        found.append(f"after the rollback {drill.answered_by_after} answered, not {report.rollback.baseline}")
+    if drill.cause != "latency":
+        found.append(f"the rollback's cause is {drill.cause}, not latency")
+    if not 0 <= drill.alert_s <= drill.decided_s <= drill.nothing_routed_s:
+        times = f"{drill.alert_s:.1f}, {drill.decided_s:.1f}, {drill.nothing_routed_s:.1f} s"
+        found.append(f"slow answer, alert, decision and nothing routed did not follow in this order: {times}")
+    return found
+
+
+def _step_findings(report: Report) -> list[str]:
+    found = [
+        f"nothing proves the step: {step.name}" for step in report.steps if not step.proofs and not step.answer_ids
+    ]
+    if not report.steps:
+        found.append("no step was taken")
+    for parent, child in pairwise(report.bundles):
+        if child.ancestors[:1] != (parent.bundle_digest,):
+            found.append(f"bundle {child.bundle_digest} does not continue {parent.bundle_digest}")
+    if report.num_known_later < report.num_verbatim_later:
+        found.append(f"{report.num_known_later} of {report.num_verbatim_later} verbatim articles were recognised")
+    if report.num_users < MIN_USERS:
+        found.append(f"only {report.num_users} users, not {MIN_USERS}")
+    return found

@@ -142,9 +142,11 @@ async def _show_traffic(stage: Stage) -> None:
         stage.screen.traffic(stage.load.recent(TRAFFIC_SHOWN_EVERY_S), num_seconds=TRAFFIC_SHOWN_EVERY_S)
 
 
-def num_duplicates(stage: Stage) -> int:
-    """Return how many documents were recognised as known word for word."""
-    return sum(event.num_duplicate_documents for event in stage.tail.all_of(BatchCleaned))
+def num_known_later(stage: Stage) -> int:
+    """Return how many of the documents that were produced to Kafka were recognised as known word for word."""
+    batches = {event.batch_id for event in stage.tail.all_of(BatchReceived) if event.source == "kafka"}
+    cleaned = stage.tail.all_of(BatchCleaned)
+    return sum(event.num_duplicate_documents for event in cleaned if event.batch_id in batches)
 
 
 def canary_of(stage: Stage, candidate: Digest) -> Canary:

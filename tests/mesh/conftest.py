@@ -3,6 +3,7 @@
 It proves wiring and payloads. Redelivery, order and offsets are proved on a broker.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -64,4 +65,7 @@ async def mesh(monkeypatch, tmp_path) -> AsyncIterator[Mesh]:
             transport = httpx.ASGITransport(app)
             client = httpx.AsyncClient(transport=transport, base_url=f"http://{name}", timeout=30)
             clients[name] = await stack.enter_async_context(client)
+            async with asyncio.timeout(10):
+                while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110 (work starts behind the port)
+                    await asyncio.sleep(0.01)
         yield Mesh(clients, apps)

@@ -88,7 +88,7 @@ def test_scores_are_probabilities_and_a_cut_text_says_so(session):
 
 def test_the_same_seed_gives_the_same_text_and_another_one_another(session):
     def text(**options):
-        return "".join(session.generate("为", max_new_tokens=20, **options))
+        return "".join(piece.text for piece in session.generate("为", max_new_tokens=20, **options))
 
     assert text() == text(seed=5)
     assert text(temperature=1.0, seed=1) == text(temperature=1.0, seed=1)
@@ -97,12 +97,12 @@ def test_the_same_seed_gives_the_same_text_and_another_one_another(session):
 
 def test_a_prompt_longer_than_the_context_is_continued(session, monkeypatch):
     choose(monkeypatch, session, "劳")
-    assert list(session.generate("劳动合同可以约定" * 20, max_new_tokens=8)) == ["劳"] * 8
+    assert [piece.text for piece in session.generate("劳动合同可以约定" * 20, max_new_tokens=8)] == ["劳"] * 8
 
 
 def test_the_end_of_text_ends_the_answer(session, monkeypatch):
     choose(monkeypatch, session, "<eos>")
-    assert list(session.generate("劳动", max_new_tokens=8)) == []
+    assert [piece.text for piece in session.generate("劳动", max_new_tokens=8)] == []
 
 
 @pytest.mark.parametrize("count", [0, 65])
@@ -116,7 +116,9 @@ def test_half_a_character_is_never_shown(session, monkeypatch):
     assert None not in ids
     pending = iter(ids)
     monkeypatch.setattr("shared.serving._Sampler.pick", lambda *_: next(pending))
-    assert list(session.generate("x", max_new_tokens=len(ids))) == ["囍", "a", "龘"]
+    pieces = list(session.generate("x", max_new_tokens=len(ids)))
+    assert [piece.text for piece in pieces] == ["囍", "a", "龘", ""]
+    assert sum(piece.num_tokens for piece in pieces) == len(ids)
 
 
 def test_a_bundle_without_labels_continues_text_and_refuses_to_classify(world, tmp_path, monkeypatch):
@@ -128,7 +130,7 @@ def test_a_bundle_without_labels_continues_text_and_refuses_to_classify(world, t
     session.warm()
     assert session.labels == ()
     choose(monkeypatch, session, "劳")
-    assert list(session.generate("为了", max_new_tokens=2)) == ["劳", "劳"]
+    assert [piece.text for piece in session.generate("为了", max_new_tokens=2)] == ["劳", "劳"]
     with pytest.raises(ValueError, match="without labels"):
         session.classify(["为了"])
 

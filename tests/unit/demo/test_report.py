@@ -1,11 +1,26 @@
 """The demo's exit code hangs on these findings: each claim of the story is taken away in turn and must be missed."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
 from shared.demo.load import NO_BUNDLE, SecondOfTraffic
-from shared.demo.report import Canary, Drill, Report, Traffic, Weights, changes, findings
+from shared.demo.play import MARKER, _clean
+from shared.demo.report import (
+    BundleSummary,
+    Canary,
+    Drill,
+    Proof,
+    Report,
+    Step,
+    Traffic,
+    Weights,
+    changes,
+    findings,
+)
+from shared.embedded.layout import layout_of
+from shared.errors import MeshError
 
 OLD, NEW, BAD = "a" * 64, "b" * 64, "c" * 64
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -34,11 +49,25 @@ def traffic() -> list[Traffic]:
     return seconds
 
 
+def step(**changed: object) -> Step:
+    proof = Proof(topic="t", event_id=UUID(int=1), causation_id=None, occurred_at=at(1), trace_id=None)
+    return Step.model_validate({"name": "a step", "ended_at": at(1), "duration_s": 1, "proofs": [proof]} | changed)
+
+
+def bundle(digest: str, *ancestors: str) -> BundleSummary:
+    return BundleSummary(
+        bundle_digest=digest, ancestors=ancestors, corpus_digest="d" * 64, tokenizer_digest="e" * 64, num_tokens=1,
+        training_s=1, scores=(), floor_accuracy=0.3,
+    )  # fmt: skip
+
+
 def story(**changed: object) -> Report:
     values: dict[str, object] = {
         "began_at": at(0), "ended_at": at(80), "duration_s": 80, "ready_after_s": 8, "processes": {}, "settings": {},
         "num_documents": 1,
-        "num_duplicates": 1, "steps": (), "bundles": (), "weights": weights(), "traffic": traffic(), "memory_mb": {},
+        "num_verbatim_later": 272, "num_known_later": 285, "steps": [step()],
+        "bundles": [bundle(OLD), bundle(NEW, OLD), bundle(BAD, NEW, OLD)],
+        "weights": weights(), "traffic": traffic(), "memory_mb": {},
         "promotion": Canary(
             candidate=NEW, baseline=OLD, released_percent=(10, 100), began_at=at(5), ended_at=at(20)
         ),
@@ -100,3 +129,42 @@ def test_p95_of_a_second():
     assert SecondOfTraffic().p95_ms is None
     assert SecondOfTraffic(latencies_ms=[7.0]).p95_ms == 7.0
     assert SecondOfTraffic(latencies_ms=[float(value) for value in range(101)]).p95_ms == 95.0
+
+
+def test_every_step_is_proved():
+    assert findings(story(steps=[])) == ["no step was taken"]
+    assert findings(story(steps=[step(proofs=())])) == ["nothing proves the step: a step"]
+    assert findings(story(steps=[step(proofs=(), answer_ids=("x",))])) == []
+
+
+def test_each_bundle_continues_the_one_before():
+    bundles = [bundle(OLD), bundle(NEW), bundle(BAD, NEW, OLD)]
+    assert findings(story(bundles=bundles)) == [f"bundle {NEW} does not continue {OLD}"]
+
+
+def test_verbatim_articles_must_be_recognised():
+    assert findings(story(num_known_later=271)) == ["271 of 272 verbatim articles were recognised"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [({"cause": "operator"}, "cause is operator"), ({"alert_s": 5.5}, "order"), ({"nothing_routed_s": 4}, "order")],
+)
+def test_the_drill_goes_from_the_alert_to_the_rollback(changed, words):
+    drill = story().drill.model_copy(update=changed)
+    assert any(words in finding for finding in findings(story(drill=drill)))
+
+
+def test_the_demo_empties_no_directory_but_its_own(tmp_path):
+    (tmp_path / "mesh.json").write_text("{}")
+    with pytest.raises(MeshError, match="not a demo's directory"):
+        _clean(layout_of(tmp_path))
+    assert (tmp_path / "mesh.json").exists()
+
+
+def test_a_second_demo_starts_clean(tmp_path):
+    layout = layout_of(tmp_path / "demo")
+    _clean(layout)
+    (layout.root / "report.json").write_text("{}")
+    _clean(layout)
+    assert [path.name for path in layout.root.iterdir()] == [MARKER]

@@ -8,6 +8,7 @@ import pytest
 from httpx_sse import aconnect_sse
 
 from contracts.release import BundleLoaded, Phase
+from services.inference_gateway.adapters import BundleShelf
 from tests.unit.inference_gateway.conftest import TOKEN, Gateway
 
 OPERATOR = {"authorization": f"Bearer {TOKEN}"}
@@ -189,3 +190,66 @@ class TestWithACache:
         await until_served(gateway, {new: 100})
         after = await gateway.classify("a")
         assert (after["label"], after["cached"]) == ("new", False)
+
+
+class TestAfterARestart:
+    @pytest.fixture
+    def announced(self) -> tuple[str, ...]:
+        return ("before",)
+
+    async def test_a_gateway_that_is_ready_serves_what_was_released(self, gateway: Gateway):
+        assert (await gateway.classify("a"))["label"] == "before"
+
+
+async def test_a_rollback_does_not_wait_for_a_bundle_that_loads(gateway: Gateway, old: str, monkeypatch):
+    new, slow = gateway.seal("new", NEW_ANSWERS), gateway.seal("slow", {"a": "slow"})
+    await gateway.release(Phase.CANARY, {old: 50, new: 50}, warm=new)
+    await until_served(gateway, {old: 50, new: 50})
+    loading, may_go_on = asyncio.Event(), asyncio.Event()
+    load = BundleShelf.load
+
+    async def load_slowly(shelf: BundleShelf, digest: str) -> None:
+        if digest == slow:
+            loading.set()
+            await may_go_on.wait()
+        await load(shelf, digest)
+
+    monkeypatch.setattr(BundleShelf, "load", load_slowly)
+    await gateway.release(Phase.WARMING, {old: 50, new: 50}, warm=slow)
+    await asyncio.wait_for(loading.wait(), 10)
+    await gateway.release(Phase.ROLLING_BACK, {old: 100}, warm=old)
+    assert await gateway.served() == {old: 100}
+    may_go_on.set()
+    await told_of(gateway, slow)
+    assert await gateway.served() == {old: 100}
+
+
+async def test_a_store_out_of_reach_says_nothing_of_the_bundle(gateway: Gateway, old: str, monkeypatch):
+    new = gateway.seal("new", NEW_ANSWERS)
+    tries = 0
+    load = BundleShelf.load
+
+    async def load_at_the_second_try(shelf: BundleShelf, digest: str) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise OSError("the store does not answer")
+        await load(shelf, digest)
+
+    monkeypatch.setattr(BundleShelf, "load", load_at_the_second_try)
+    monkeypatch.setattr("services.inference_gateway.handlers.RELOAD_PAUSE_S", 0.01)
+    await gateway.release(Phase.WARMING, {old: 100}, warm=new)
+    assert (await told_of(gateway, new)).loaded
+    assert tries == 2
+
+
+class TestWithRoomForOne:
+    @pytest.fixture(autouse=True)
+    def _narrow(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PLUMBLINE_MAX_REQUESTS", "1")
+
+    async def test_one_request_too_many_is_refused_and_the_other_answered(self, gateway: Gateway, old: str):
+        fault = {"bundle_digest": old, "delay_ms": 200}
+        await gateway.client.post("/v1/operator/faults", json=fault, headers=OPERATOR)
+        requests = [gateway.client.post("/v1/classify", json={"text": "a"}) for _ in range(2)]
+        assert sorted(response.status_code for response in await asyncio.gather(*requests)) == [200, 429]
