@@ -13,7 +13,8 @@ class Score(Contract):
     """How a bundle classifies one slice of the held-out documents.
 
     Attributes:
-        slice: `old` documents were in the parent corpus version, `new` ones were not, `all` is both.
+        slice: `old` documents were in the serving bundle's corpus version, `new` ones were not, `all` is both. All are new if
+            nothing serves.
         n: Number of labelled held-out documents.
         accuracy: Share of right labels.
         macro_f1: Mean F1 over the classes that the slice holds; higher is better.

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener
@@ -112,7 +113,9 @@ class Bus:
             fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
             partition_assignment_strategy=(RangePartitionAssignor,),
             listener=self._assignment,
+            parser=_parsed,
             decoder=_undecoded,
+            no_reply=True,
             title=self.service,
         )
         self._num_groups += 1
@@ -137,7 +140,9 @@ class Bus:
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.ACK_FIRST,
             fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
+            parser=_parsed,
             decoder=_undecoded,
+            no_reply=True,
             title=f"{self.service}-state",
         )
 
@@ -182,7 +187,11 @@ class Bus:
 
     async def until_done(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do some work, again after transient errors and for as long as it takes."""
-        await _retrying(_is_transient)(work)
+
+        async def attempt() -> None:
+            await work()
+
+        await _retrying(_is_transient)(attempt)
 
     def owns(self, domain: Domain) -> bool:
         """Whether this member of the group has a domain at present; a standby does not."""
@@ -260,6 +269,15 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """The group has spoken; a standby may have got none."""
         self.joined = True
         self.partitions = frozenset(place.partition for place in assigned)
+
+
+async def _parsed(record: Any, parse: Callable[[Any], Awaitable[StreamMessage[Any]]]) -> StreamMessage[Any]:  # noqa: ANN401
+    """Parse a record whatever its headers hold.
+
+    FastStream's parser fails at a null and at what is not UTF-8, before any handler, where the message would be lost in silence.
+    """
+    headers = [(name, (value or b"").decode(errors="replace").encode()) for name, value in record.headers]
+    return await parse(replace(record, headers=headers))
 
 
 async def _undecoded(message: StreamMessage[Any]) -> bytes:

@@ -25,6 +25,7 @@ CANNOT_BE_DONE = 65
 """EX_DATAERR of sysexits.h."""
 NICENESS = 10
 """Long work yields to serving: beside it, on the same two cores, users are answered within their limit."""
+MAX_NICENESS = 19
 MAX_STARTS = 5
 RESTART_PAUSE_S = 1.0
 STOP_TIMEOUT_S = 5.0
@@ -36,7 +37,12 @@ log = logging.getLogger(__name__)
 
 
 async def run_child(
-    module: str, job: Path, *, on_progress: Progress, environment: Mapping[str, str] | None = None
+    module: str,
+    job: Path,
+    *,
+    on_progress: Progress,
+    environment: Mapping[str, str] | None = None,
+    niceness: int = NICENESS,
 ) -> dict[str, Any]:
     """Run a job to its end and return its result.
 
@@ -45,14 +51,15 @@ async def run_child(
         job: The job file, `<folder>/job.json`; the child writes `<folder>/result.json`, atomically.
         on_progress: Awaited with each JSON line that the child writes.
         environment: Added to this process's own.
+        niceness: How far it stands back from this process, from 0; beyond 19 in all it is 19.
 
     Raises:
         RunFailed: The job cannot be done.
-        ChildCrashed: The child died five times.
+        ChildCrashed: The child died five times; its folder stays, so that the next attempt resumes.
     """
     result = job.with_name("result.json")
     for start in range(1, MAX_STARTS + 1):
-        code, last_words = await _run_once(module, job, on_progress, environment)
+        code, last_words = await _run_once(module, job, on_progress, environment, niceness)
         if code == 0 and result.exists():
             return dict(json.loads(result.read_text()))
         if code == CANNOT_BE_DONE:
@@ -60,18 +67,20 @@ async def run_child(
         log.warning("child died", extra={"child": module, "code": code, "start": start, "last_words": last_words})
         await asyncio.sleep(RESTART_PAUSE_S)
     msg = f"{module} died {MAX_STARTS} times, the last time with code {code}: {last_words}"
-    raise ChildCrashed(msg)
+    raise ChildCrashed(
+        msg, next_step="see the daemon's log; once the cause is gone, send the dead letter to its topic again to resume"
+    )
 
 
 async def _run_once(
-    module: str, job: Path, on_progress: Progress, environment: Mapping[str, str] | None
+    module: str, job: Path, on_progress: Progress, environment: Mapping[str, str] | None, niceness: int
 ) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", module, str(job),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={**_own_environment(), **(environment or {})}, limit=MAX_LINE_BYTES,
     )  # fmt: skip
-    _stand_back(process.pid)
+    _stand_back(process.pid, niceness)
     words = asyncio.create_task(_last_words(process))
     try:
         await _forward(process, on_progress)
@@ -81,9 +90,11 @@ async def _run_once(
         words.cancel()
 
 
-def _stand_back(pid: int) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(pid).nice(NICENESS)
+def _stand_back(pid: int, niceness: int) -> None:
+    # From where the child is: this process, which it inherits from, may have been told to stand back itself.
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        process.nice(min(MAX_NICENESS, process.nice() + niceness))
 
 
 async def _forward(process: asyncio.subprocess.Process, on_progress: Progress) -> None:

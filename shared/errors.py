@@ -9,9 +9,9 @@ PlumblineError
 |   +-- ArtifactCorrupt         an artifact's bytes do not match its digest
 |   +-- BundleRefused           a bundle's parts do not belong together
 |   +-- RunFailed               long work found that it cannot be done
+|   +-- ChildCrashed            the child process of a run died again and again
 +-- TransientError              retrying can help: the message stays where it is
 |   +-- RunClaimed              another process works on the same run
-|   +-- ChildCrashed            the child process of a run died again and again
 +-- RequestRefused              a request cannot be met now; carries its HTTP status
 +-- MeshError                   the embedded mesh cannot start, stop or be reached
 
@@ -63,16 +63,16 @@ class RunFailed(PermanentError):
     """Long work found that it cannot be done."""
 
 
+class ChildCrashed(PermanentError):
+    """The child process of a run died again and again; what it had done is kept for another attempt."""
+
+
 class TransientError(PlumblineError):
     """Retrying can help."""
 
 
 class RunClaimed(TransientError):
     """Another process works on the same run."""
-
-
-class ChildCrashed(TransientError):
-    """The child process of a run died again and again."""
 
 
 class RequestRefused(PlumblineError):

@@ -37,7 +37,7 @@ def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> Fa
     lock = asyncio.Lock()
     cleaning = BatchCleaning(store=store, ledger=ledger, rules=settings.corpus)
     versions = Versions(store=store, ledger=ledger, rules=settings.corpus, started_at=clock.now())
-    cutter = Cutter(bus, telemetry, versions=versions, lock=lock, clock=clock)
+    cutter = Cutter(bus, telemetry, versions=versions, lock=lock, clock=clock, owns=bus.owns)
     handlers.register(bus, telemetry, cleaning=cleaning, versions=versions, lock=lock, clock=clock)
     return daemon_app(
         bus,

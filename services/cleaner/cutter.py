@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from aiokafka.errors import KafkaError
 from faststream.exceptions import IncorrectState
 from opentelemetry.context import Context
 
+from contracts.envelope import Domain
 from contracts.topics import CORPUS_VERSIONED
 from services.cleaner.core.cut import Cut, Decision, NothingNew, Request
 from services.cleaner.ledger import Version
@@ -24,12 +26,32 @@ class Cutter:
     Nothing is sent while the lock is held: what receives an event may need the lock itself.
     """
 
-    def __init__(self, bus: Bus, telemetry: Telemetry, *, versions: Versions, lock: asyncio.Lock, clock: Clock) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        telemetry: Telemetry,
+        *,
+        versions: Versions,
+        lock: asyncio.Lock,
+        clock: Clock,
+        owns: Callable[[Domain], bool],
+    ) -> None:
+        """Start with nothing due.
+
+        Args:
+            bus: Where versions are announced.
+            telemetry: Makes a version's trace.
+            versions: Decides and cuts.
+            lock: Shared with the handlers.
+            clock: Tells how long it has been quiet.
+            owns: Whether this member of the group has a domain; a tick leaves the others alone.
+        """
         self._bus = bus
         self._telemetry = telemetry
         self._versions = versions
         self._lock = lock
         self._clock = clock
+        self._owns = owns
 
     async def announce_again(self) -> None:
         """Complete what a crash left unsaid, and say what the latest versions are."""
@@ -50,11 +72,13 @@ class Cutter:
 
     async def _unannounced(self) -> list[Version]:
         async with self._lock:
-            return await asyncio.to_thread(self._versions.unannounced)
+            versions = await asyncio.to_thread(self._versions.unannounced)
+        return [version for version in versions if self._owns(version.event.domain)]
 
     async def _domains(self) -> list[str]:
         async with self._lock:
-            return await asyncio.to_thread(self._versions.ledger.domains)
+            domains = await asyncio.to_thread(self._versions.ledger.domains)
+        return [domain for domain in domains if self._owns(domain)]
 
     async def _act(self, domain: str) -> None:
         async with self._lock:

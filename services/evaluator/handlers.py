@@ -85,6 +85,8 @@ def register(bus: Bus, *, evaluating: Evaluating, runs: Runs, store: ArtifactSto
         async with runs.claimed(event.event_id):
             finished = await asyncio.to_thread(runs.result, event.event_id)
             evaluated = ModelEvaluated.model_validate_json(finished) if finished else await run(event)
+            # Here, and not where the run ends: a crash may have come between.
+            await asyncio.to_thread(evaluating.forget, event)
         await bus.publish(MODEL_EVALUATED, evaluated)
 
     async def run(event: ModelTrained) -> ModelEvaluated:
@@ -103,7 +105,6 @@ def register(bus: Bus, *, evaluating: Evaluating, runs: Runs, store: ArtifactSto
         log.info("evaluated", extra={"bundle_digest": event.bundle_digest, "passed": judgement.passed})
         await asyncio.to_thread(store.write_ref, f"bundles/{event.bundle_digest}/evaluation", body)
         await asyncio.to_thread(runs.finish, event.event_id, body)
-        await asyncio.to_thread(evaluating.forget, event)
         return evaluated
 
     bus.consume({MODEL_TRAINED: on_model_trained})

@@ -204,7 +204,7 @@ def uploaded(domain: str, documents: tuple[Document, ...], now: datetime) -> Arr
 
 
 def submitted(event: DocumentsSubmitted, now: datetime) -> Arrival:
-    """Return the arrival of an event's documents: the same event is the same batch.
+    """Return the arrival of an event's documents: the same event in the same domain is the same batch.
 
     Raises:
         InvalidDocuments: One id stands for two texts.
@@ -213,8 +213,8 @@ def submitted(event: DocumentsSubmitted, now: datetime) -> Arrival:
     for number, document in enumerate(event.documents, start=1):
         seen.add(document, number)
     return Arrival(
-        batch_id=derived_id(event.event_id, "batch"),
-        event_id=derived_id(event.event_id, BatchReceived.__name__, ""),
+        batch_id=derived_id(event.event_id, "batch", event.domain),
+        event_id=derived_id(event.event_id, BatchReceived.__name__, event.domain),
         causation_id=event.event_id,
         domain=event.domain,
         occurred_at=now,

@@ -4,25 +4,24 @@ from tokenizers import Tokenizer
 
 from contracts.envelope import Digest
 from services.tokenizer_builder.core.job import CorpusTexts
-from shared import bundle
 from shared.artifacts import ArtifactStore
 from shared.corpus import is_held_out, read_manifest, read_shard
 
 
-def read_texts(store: ArtifactStore, corpus_digest: Digest) -> CorpusTexts:
-    """Return a corpus version's texts.
+def read_texts(store: ArtifactStore, corpus_digest: Digest, serving_corpus_digest: Digest | None) -> CorpusTexts:
+    """Return a corpus version's texts; new are those that the serving bundle's version lacks, all if nothing serves.
 
     Raises:
-        ArtifactMissing: The version, or one of its shards, is gone.
+        ArtifactMissing: A version, or a shard of the first one, is gone.
         ArtifactCorrupt: It is damaged.
     """
-    manifest = read_manifest(store, corpus_digest)
-    new_ids = frozenset(manifest.new_batch_ids)
+    known = read_manifest(store, serving_corpus_digest).batches if serving_corpus_digest else ()
+    known_ids = frozenset(batch.batch_id for batch in known)
     new: list[str] = []
     old: list[str] = []
     training: list[str] = []
-    for batch in manifest.batches:
-        side = new if batch.batch_id in new_ids else old
+    for batch in read_manifest(store, corpus_digest).batches:
+        side = old if batch.batch_id in known_ids else new
         for document in read_shard(store, batch.shard_digest):
             side.append(document.text)
             if not is_held_out(document.split_group):
@@ -37,12 +36,3 @@ def read_tokenizer(store: ArtifactStore, digest: Digest) -> Tokenizer:
         ArtifactMissing: It is gone.
     """
     return Tokenizer.from_str(store.read_bytes(digest).decode())
-
-
-def tokenizer_of(store: ArtifactStore, bundle_digest: Digest) -> Digest:
-    """Return the tokenizer of a bundle.
-
-    Raises:
-        ArtifactMissing: The bundle's manifest is gone.
-    """
-    return bundle.read_manifest(store, bundle_digest).parents.tokenizer_digest

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from contracts.corpus import CorpusVersioned
-from contracts.envelope import Digest, Domain
+from contracts.envelope import Domain
 from contracts.topics import CORPUS_VERSIONED, RELEASE_CHANGED, TOKENIZER_READY
 from contracts.training import TokenizerReady
-from services.tokenizer_builder.adapters import tokenizer_of
 from services.tokenizer_builder.core.job import Fitted, Job
 from services.tokenizer_builder.settings import TokenizerRules
+from shared import bundle
 from shared.artifacts import ArtifactStore
+from shared.bundle import Parents
 from shared.bus import Bus
 from shared.child import run_child
 from shared.clock import Clock
@@ -49,10 +50,12 @@ class Fitting:
             RunFailed: There is none to be had.
             ChildCrashed: The child died again and again.
         """
+        serving = await asyncio.to_thread(self._serving_parents, event.domain)
         job = Job(
             artifacts_url=self.artifacts_url,
             corpus_digest=event.corpus_digest,
-            serving_tokenizer_digest=await asyncio.to_thread(self._serving_tokenizer, event.domain),
+            serving_tokenizer_digest=serving.tokenizer_digest if serving else None,
+            serving_corpus_digest=serving.corpus_digest if serving else None,
             rules=self.rules,
         )
         job_file = self.folder / str(event.event_id) / "job.json"
@@ -60,12 +63,16 @@ class Fitting:
         try:
             result = await run_child(CHILD, job_file, on_progress=_ignore, environment=ONE_THREAD)
         finally:
-            await asyncio.to_thread(shutil.rmtree, job_file.parent)
+            await asyncio.to_thread(self.forget, event)
         return Fitted.model_validate(result)
 
-    def _serving_tokenizer(self, domain: Domain) -> Digest | None:
+    def forget(self, event: CorpusVersioned) -> None:
+        """Remove the scratch space of a run that is over."""
+        shutil.rmtree(self.folder / str(event.event_id), ignore_errors=True)
+
+    def _serving_parents(self, domain: Domain) -> Parents | None:
         serving = self.serving.digest(domain)
-        return tokenizer_of(self.store, serving) if serving else None
+        return bundle.read_manifest(self.store, serving).parents if serving else None
 
 
 def register(bus: Bus, *, fitting: Fitting, runs: Runs, clock: Clock) -> None:
@@ -75,6 +82,8 @@ def register(bus: Bus, *, fitting: Fitting, runs: Runs, clock: Clock) -> None:
         async with runs.claimed(event.event_id):
             finished = await asyncio.to_thread(runs.result, event.event_id)
             ready = TokenizerReady.model_validate_json(finished) if finished else await run(event)
+            # A crash may have come between the end of the run and of its scratch space.
+            await asyncio.to_thread(fitting.forget, event)
         await bus.publish(TOKENIZER_READY, ready)
 
     async def run(event: CorpusVersioned) -> TokenizerReady:

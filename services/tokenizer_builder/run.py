@@ -20,7 +20,7 @@ def fit(job: Job) -> Fitted:
     store = ArtifactStore(job.artifacts_url)
     serving_digest = job.serving_tokenizer_digest
     serving = read_tokenizer(store, serving_digest) if serving_digest else None
-    choice = choose(read_texts(store, job.corpus_digest), serving, job.rules)
+    choice = choose(read_texts(store, job.corpus_digest, job.serving_corpus_digest), serving, job.rules)
     digest = serving_digest if choice.kept and serving_digest else store.put_bytes(bpe.to_json(choice.tokenizer))
     return Fitted(
         tokenizer_digest=digest,

@@ -20,6 +20,7 @@ from shared.artifacts import ArtifactStore
 from shared.bus import Bus
 from shared.child import run_child
 from shared.clock import Clock
+from shared.errors import RunFailed
 from shared.releases import ServingBundles
 from shared.runs import Runs
 from shared.telemetry import Telemetry
@@ -36,7 +37,7 @@ class Training:
     """Runs the child process for a corpus version and its tokenizer.
 
     Attributes:
-        folder: Scratch space; a run's job and checkpoints stay there until the run is finished.
+        folder: Scratch space; a run's job and checkpoints stay there until the run is over.
     """
 
     serving: ServingBundles
@@ -58,12 +59,18 @@ class Training:
         job_file = self.folder / str(event.event_id) / "job.json"
         job = await asyncio.to_thread(self._job, event, job_file)
         environment = child_environment(job.num_threads)
-        return TrainingResult.model_validate(
-            await run_child(CHILD, job_file, on_progress=on_progress, environment=environment)
-        )
+        try:
+            result = await run_child(
+                CHILD, job_file, on_progress=on_progress, environment=environment, niceness=self.settings.niceness
+            )
+        except RunFailed:
+            # Nothing will resume it, so nothing needs its checkpoints.
+            await asyncio.to_thread(self.forget, event)
+            raise
+        return TrainingResult.model_validate(result)
 
     def forget(self, event: TokenizerReady) -> None:
-        """Remove the scratch space of a finished run."""
+        """Remove the scratch space of a run that is over."""
         shutil.rmtree(self.folder / str(event.event_id), ignore_errors=True)
 
     def _job(self, event: TokenizerReady, job_file: Path) -> TrainingJob:
@@ -79,7 +86,6 @@ class Training:
             recipe=self.settings.recipe,
             num_threads=self.settings.training_threads,
             checkpoint_interval_s=self.settings.checkpoint_interval_s,
-            niceness=self.settings.niceness,
         )
         job_file.parent.mkdir(parents=True, exist_ok=True)
         partial = job_file.with_name(".job.json")
@@ -103,6 +109,8 @@ def register(bus: Bus, *, training: Training, runs: Runs, telemetry: Telemetry, 
         async with runs.claimed(event.event_id):
             finished = await asyncio.to_thread(runs.result, event.event_id)
             trained = ModelTrained.model_validate_json(finished) if finished else await run(event)
+            # Here, and not where the run ends: a crash may have come between.
+            await asyncio.to_thread(training.forget, event)
         await bus.publish(MODEL_TRAINED, trained)
 
     async def run(event: TokenizerReady) -> ModelTrained:
@@ -128,7 +136,6 @@ def register(bus: Bus, *, training: Training, runs: Runs, telemetry: Telemetry, 
         )
         log.info("trained", extra={"domain": event.domain, "bundle_digest": result.bundle_digest, "loss": result.loss})
         await asyncio.to_thread(runs.finish, event.event_id, trained.model_dump_json().encode())
-        await asyncio.to_thread(training.forget, event)
         return trained
 
     bus.consume({TOKENIZER_READY: on_tokenizer_ready})

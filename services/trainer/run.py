@@ -4,7 +4,6 @@ It writes progress as JSON lines and `result.json` beside the job, and ends when
 started again, it goes on from its last checkpoint and ends with the same result.
 """
 
-import os
 import shutil
 import sys
 import time
@@ -75,7 +74,6 @@ def run(job: TrainingJob, folder: Path) -> TrainingResult:
         RunFailed: There is nothing to learn from, or the parent bundle does not fit.
         ArtifactMissing: An input is gone.
     """
-    os.nice(job.niceness)
     torch.set_num_threads(job.num_threads)
     store = ArtifactStore(job.artifacts_url)
     prepared = prepare(store, job, folder)

@@ -17,5 +17,5 @@ class Settings(DaemonSettings):
     """Processor threads of a training; a model this small gains little by a second one, which serving can use."""
     checkpoint_interval_s: Annotated[float, Field(gt=0)] = 5.0
     """Work that a crash may cost."""
-    niceness: Annotated[int, Field(ge=0, le=19)] = 5
+    niceness: Annotated[int, Field(ge=0, le=19)] = 15
     """How far a training stands back for serving on the same machine."""

@@ -125,9 +125,13 @@ class Supervisor:
         if answer is None:
             self.watched[name] = policy.missed(known)
             return
+        try:
+            memory_bytes = psutil.Process(self._children[name].pid).memory_info().rss
+        except psutil.Error:
+            # It is just ending, which the supervisor notes by itself.
+            return
         if not answer.unready_because and known.phase is not Phase.READY:
             log.info("%s can serve, %.1f s after its start", name, time.monotonic() - known.started_at)
-        memory_bytes = psutil.Process(self._children[name].pid).memory_info().rss
         self.watched[name] = policy.answered(
             known, unready_because=answer.unready_because, memory_bytes=memory_bytes, now=time.monotonic()
         )

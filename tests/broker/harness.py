@@ -110,14 +110,15 @@ async def send_raw(
     topic: Topic,
     body: bytes | None,
     *,
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str | bytes | None] | None = None,
     key: str = "law",
 ) -> None:
     """Produce bytes as a foreign system would."""
     producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, max_request_size=4 << 20)
     await producer.start()
     try:
-        pairs = [(name, value.encode()) for name, value in (headers or {}).items()]
+        given = (headers or {}).items()
+        pairs = [(name, value.encode() if isinstance(value, str) else value) for name, value in given]
         await producer.send_and_wait(topic.name, body, key=key.encode(), headers=pairs)
     finally:
         await producer.stop()

@@ -155,3 +155,33 @@ async def test_a_success_between_them_starts_the_count_again(kafka: KafkaSetting
         assert [await inbox.next(), await inbox.next()] == [good, good]
         assert bus.unready_because is None
     assert len(await records(kafka, TOPIC.dead_letter_name, 18)) == 18
+
+
+STRANGE_HEADERS = {"x-latin": b"caf\xe9", "x-null": None, "reply_to": b"\xff", "traceparent": b"\xfe"}
+
+
+async def test_headers_that_are_not_text_do_not_keep_a_message_from_its_handler(kafka: KafkaSettings) -> None:
+    event = example(TOPIC)
+    await send_raw(kafka, TOPIC, event.model_dump_json().encode(), headers=STRANGE_HEADERS)
+
+    inbox = Inbox()
+    async with running(make_bus("evaluator", kafka, {TOPIC: inbox})):
+        assert await inbox.next() == event
+        await until(lambda: _is_committed(kafka, 1))
+    assert inbox.events == [event]
+
+
+async def test_a_message_whose_type_is_not_text_is_dead_lettered_with_its_headers(kafka: KafkaSettings) -> None:
+    event = example(TOPIC)
+    for ce_type in (b"\xff\xfe", None):
+        await send_raw(kafka, TOPIC, event.model_dump_json().encode(), headers=STRANGE_HEADERS | {"ce_type": ce_type})
+
+    async with running(make_bus("evaluator", kafka)):
+        found = await records(kafka, TOPIC.dead_letter_name, 2)
+    assert [header(record, "plumbline_error_type") for record in found] == ["UnknownEventVersion"] * 2
+    assert [header(record, "ce_type") for record in found] == ["\N{REPLACEMENT CHARACTER}" * 2, ""]
+    assert [record.value for record in found] == [event.model_dump_json().encode()] * 2
+
+
+async def _is_committed(kafka: KafkaSettings, count: int) -> bool:
+    return await num_committed(kafka, "evaluator", TOPIC) == count

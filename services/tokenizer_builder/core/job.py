@@ -18,11 +18,13 @@ class Job(Contract):
     Attributes:
         artifacts_url: Where the corpus is, and where the tokenizer goes.
         serving_tokenizer_digest: The tokenizer of the bundle that serves, if one does.
+        serving_corpus_digest: The corpus version that this bundle was trained on.
     """
 
     artifacts_url: str
     corpus_digest: Digest
     serving_tokenizer_digest: Digest | None
+    serving_corpus_digest: Digest | None
     rules: TokenizerRules
 
 
@@ -42,7 +44,7 @@ class CorpusTexts:
     """A corpus version's texts.
 
     Attributes:
-        new: Those of the batches that the version adds, held-out ones included.
+        new: Those of the batches that the serving bundle's corpus version lacks, held-out ones included.
         old: The rest.
         training: All but the held-out ones.
     """

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from services.trainer.core.examples import Example, TrainingSet
+from shared.errors import RunFailed
 
 POOL_DOCUMENTS = 1_024
 """Large enough for batches of one length, small enough that an epoch's order stays random."""
@@ -51,12 +52,20 @@ def batches_from(
         tokens_per_batch: Padded tokens of a batch, at most, unless a single document is longer.
         num_replay: Old documents of an epoch.
         pad_id: Id at padded positions; nothing is learnt there.
+
+    Raises:
+        RunFailed: There are no new documents, and none of the others is to be shown.
     """
     epoch, first = cursor.epoch, cursor.batch
     while True:
         chosen = epoch_examples(examples, num_replay=num_replay, seed=seed, epoch=epoch)
         lengths = [len(example.ids) for example in chosen]
         plan = plan_epoch(lengths, tokens_per_batch, pinned(f"order:{seed}:{epoch}"))
+        if not plan:
+            raise RunFailed(
+                f"an epoch holds no document: none is new, and {num_replay} of {len(examples.replay)} others are replayed",
+                next_step="submit documents, or set PLUMBLINE_RECIPE__MIN_REPLAY_DOCUMENTS above 0",
+            )
         for index in range(first, len(plan)):
             yield collate([chosen[row] for row in plan[index]], pad_id), Cursor(epoch, index + 1)
         epoch, first = epoch + 1, 0

@@ -20,7 +20,6 @@ class TrainingJob(Contract):
         num_threads: Processor threads; the outcome depends on them in the last bits.
         checkpoint_interval_s: Work that a crash may cost.
         progress_interval_s: Time between two lines of progress.
-        niceness: How far it stands back for serving on the same machine, 0 to 19.
     """
 
     artifacts_url: str
@@ -32,7 +31,6 @@ class TrainingJob(Contract):
     num_threads: Annotated[int, Field(gt=0)] = 1
     checkpoint_interval_s: Annotated[float, Field(gt=0)] = 5.0
     progress_interval_s: Annotated[float, Field(ge=0)] = 1.0
-    niceness: Annotated[int, Field(ge=0, le=19)] = 5
 
 
 class TrainingResult(Contract):
@@ -101,5 +99,5 @@ def child_environment(num_threads: int) -> dict[str, str]:
 
 def fingerprint(job: TrainingJob) -> str:
     """Return a digest of what decides the outcome; a checkpoint of another one is of no use."""
-    decides = job.model_dump_json(exclude={"artifacts_url", "checkpoint_interval_s", "progress_interval_s", "niceness"})
+    decides = job.model_dump_json(exclude={"artifacts_url", "checkpoint_interval_s", "progress_interval_s"})
     return hashlib.sha256(decides.encode()).hexdigest()

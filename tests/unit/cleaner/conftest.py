@@ -48,7 +48,10 @@ def documents(*texts: str, prefix: str = "d") -> list[Document]:
 
 @dataclass
 class Cleaner:
-    """The daemon's parts, as `app.wire` puts them together, and what was said: (topic, event, traceparent)."""
+    """The daemon's parts, as `app.wire` puts them together, and what was said: (topic, event, traceparent).
+
+    `others`: domains that another member of the group has.
+    """
 
     store: ArtifactStore
     ledger: Ledger
@@ -56,6 +59,7 @@ class Cleaner:
     bus: Bus
     user: Bus
     cutter: Cutter
+    others: set[str]
     said: list[tuple[Topic, Event, str]] = field(default_factory=list)
 
     def of(self, topic: Topic) -> list[Event]:
@@ -101,9 +105,12 @@ async def running(folder: Path, telemetry: Telemetry, clock: FakeClock, rules: C
     with Ledger(folder / "ledger.sqlite") as ledger:
         cleaning = BatchCleaning(store=store, ledger=ledger, rules=rules)
         versions = Versions(store=store, ledger=ledger, rules=rules, started_at=clock.now())
-        cutter = Cutter(bus, telemetry, versions=versions, lock=lock, clock=clock)
+        others: set[str] = set()
+        cutter = Cutter(
+            bus, telemetry, versions=versions, lock=lock, clock=clock, owns=lambda domain: domain not in others
+        )
         handlers.register(bus, telemetry, cleaning=cleaning, versions=versions, lock=lock, clock=clock)
-        cleaner = Cleaner(store, ledger, clock, bus, user, cutter)
+        cleaner = Cleaner(store, ledger, clock, bus, user, cutter, others)
         sink = KafkaBroker()
         for topic in (BATCH_CLEANED, CORPUS_VERSIONED):
             listen(sink, topic, cleaner.said)

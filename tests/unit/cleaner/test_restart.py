@@ -106,3 +106,26 @@ async def test_the_latest_version_is_announced_again_word_for_word_at_every_star
     async with running(tmp_path, telemetry, clock, RULES) as cleaner:
         await cleaner.cutter.announce_again()
         assert cleaner.of(CORPUS_VERSIONED) == [second]
+
+
+async def test_a_standby_cuts_and_announces_nothing_until_it_has_the_domain(
+    tmp_path: Path, telemetry: Telemetry, monkeypatch
+):
+    async def away(*_: object, **__: object) -> None:
+        raise KafkaConnectionError("no broker")
+
+    async with running(tmp_path, telemetry, FakeClock(START), RULES) as cleaner:
+        await cleaner.receive("a", "一", "二")
+        cleaner.others.add("law")
+        await cleaner.later(5)
+        assert cleaner.ledger.latest_version("law") is None
+        cleaner.others.clear()
+        with monkeypatch.context() as patched:
+            patched.setattr(cleaner.bus, "publish", away)
+            await cleaner.later(5)
+        cleaner.others.add("law")
+        await cleaner.later(5)
+        assert cleaner.of(CORPUS_VERSIONED) == []
+        cleaner.others.clear()
+        await cleaner.later(5)
+        assert [version.number for version in cleaner.of(CORPUS_VERSIONED)] == [1]

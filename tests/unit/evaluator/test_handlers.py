@@ -135,6 +135,18 @@ async def test_a_resumed_run_compares_with_what_served_when_it_began(
     assert evaluated.serving_digest == mesh.poor
 
 
+async def test_a_finished_run_that_says_it_again_removes_what_a_crash_left(mesh: Mesh) -> None:
+    event = example(topics.MODEL_TRAINED, bundle_digest=mesh.good, corpus_digest=mesh.corpus)
+    await mesh.evaluator.publish(topics.MODEL_TRAINED, event)
+    left = mesh.settings.state_dir / "runs" / str(event.event_id)
+    left.mkdir()
+
+    await mesh.evaluator.publish(topics.MODEL_TRAINED, event)
+
+    assert len(mesh.evaluated.events) == 2
+    assert not left.exists()
+
+
 async def test_scratch_space_is_given_back_also_by_a_run_that_failed(
     mesh: Mesh, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -22,9 +22,9 @@ ARTICLES = (
 )
 
 
-def submission(*documents: Document, number: int = 1) -> DocumentsSubmitted:
+def submission(*documents: Document, number: int = 1, domain: str = "law") -> DocumentsSubmitted:
     return DocumentsSubmitted(
-        event_id=UUID(int=number), causation_id=None, occurred_at=START, domain="law", documents=documents
+        event_id=UUID(int=number), causation_id=None, occurred_at=START, domain=domain, documents=documents
     )
 
 
@@ -44,6 +44,15 @@ async def test_a_redelivered_event_is_the_same_batch_announced_again(ingest: Ing
     await ingest.user.publish(DOCUMENTS_SUBMITTED, submission(*ARTICLES))
     first, again = ingest.events
     assert again == first
+
+
+async def test_one_event_id_in_two_domains_is_two_batches(ingest: Ingest):
+    for domain in ("law", "medicine"):
+        await ingest.user.publish(DOCUMENTS_SUBMITTED, submission(*ARTICLES, domain=domain))
+    law, medicine = ingest.events
+    assert (law.domain, medicine.domain) == ("law", "medicine")
+    assert law.batch_id != medicine.batch_id
+    assert law.event_id != medicine.event_id
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
-from shared.child import MAX_STARTS, run_child
-from shared.errors import ChildCrashed, RunFailed
+from shared.child import MAX_STARTS, NICENESS, run_child
+from shared.errors import ChildCrashed, PermanentError, RunFailed
 
 CHILD = "tests.unit.shared.child_for_tests"
 PARENT = """
@@ -79,11 +79,47 @@ async def test_a_job_that_cannot_be_done_is_not_tried_again(tmp_path: Path) -> N
     assert (tmp_path / "starts").read_text() == "1"
 
 
-async def test_a_child_that_dies_five_times_is_given_up_for_now(tmp_path: Path) -> None:
-    with pytest.raises(ChildCrashed, match="died 5 times, the last time with code -9: going down"):
+async def test_a_child_that_dies_five_times_is_given_up_and_keeps_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(ChildCrashed, match="died 5 times, the last time with code -9: going down") as crashed:
         await run_child(CHILD, job(tmp_path, deaths=99), on_progress=Progress())
 
+    assert isinstance(crashed.value, PermanentError)
+    assert crashed.value.next_step
     assert (tmp_path / "starts").read_text() == str(MAX_STARTS)
+
+
+@pytest.mark.parametrize("niceness", [0, 3, 19])
+async def test_a_child_stands_back_from_its_parent_as_far_as_it_is_told(tmp_path: Path, niceness: int) -> None:
+    progress = Progress()
+    task = asyncio.create_task(run_child(CHILD, job(tmp_path, wait=True), on_progress=progress, niceness=niceness))
+    await asyncio.wait_for(progress.news.wait(), 20)
+    found = psutil.Process(progress.lines[0]["pid"]).nice()
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert found == min(19, psutil.Process().nice() + niceness)
+
+
+def test_a_child_of_a_parent_that_stands_back_already_is_never_moved_forward(tmp_path: Path) -> None:
+    argv = ["nice", "-n", "15", sys.executable, "-c", PARENT, CHILD, str(job(tmp_path, wait=True))]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout
+        child = psutil.Process(int(parent.stdout.readline()))
+        found = child.nice()
+        parent.kill()
+        psutil.wait_procs([child], timeout=10)
+
+    assert found == min(19, psutil.Process().nice() + 15 + NICENESS)
+
+
+async def test_a_child_whose_niceness_cannot_be_set_does_its_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(process: psutil.Process, _value: int | None = None) -> int:
+        raise psutil.AccessDenied(process.pid)
+
+    monkeypatch.setattr(psutil.Process, "nice", refuse)
+    assert (await run_child(CHILD, job(tmp_path), on_progress=Progress()))["starts"] == 1
 
 
 async def test_a_child_that_ends_well_without_a_result_has_not_done_its_job(tmp_path: Path) -> None:

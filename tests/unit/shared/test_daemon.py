@@ -108,6 +108,7 @@ def test_only_the_operator_passes() -> None:
 
 
 def test_without_a_token_nobody_passes() -> None:
-    for given in (None, "", "Bearer ", "Bearer None"):
-        with pytest.raises(RequestRefused):
-            check_operator(OperatorSettings(operator_token=None), given)
+    for token in (None, SecretStr("")):
+        for given in (None, "", "Bearer ", "Bearer None"):
+            with pytest.raises(RequestRefused):
+                check_operator(OperatorSettings(operator_token=token), given)

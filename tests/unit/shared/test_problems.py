@@ -23,7 +23,7 @@ STATUSES = {
     "RunFailed": 422,
     "TransientError": 503,
     "RunClaimed": 503,
-    "ChildCrashed": 503,
+    "ChildCrashed": 422,
     "RequestRefused": 409,
     "MeshError": 500,
 }

@@ -165,6 +165,24 @@ async def test_a_finished_run_says_the_same_again_without_running(builder: Build
     assert builder.said[0].event_id == builder.said[1].event_id
 
 
+async def test_a_finished_run_that_says_it_again_removes_what_a_crash_left(builder: Builder):
+    event = builder.version(documents(ARTICLES))
+    await builder.user.publish(CORPUS_VERSIONED, event)
+    (builder.folder / str(event.event_id)).mkdir()
+    await builder.user.publish(CORPUS_VERSIONED, event)
+    assert len(builder.said) == 2
+    assert list(builder.folder.iterdir()) == []
+
+
+async def test_new_text_is_what_the_serving_bundle_has_not_seen_however_many_versions_ago_it_came(builder: Builder):
+    old, leaflets, more = documents(ARTICLES), documents([DRUG_LEAFLET] * 5), documents(ARTICLES[:1], "again")
+    await builder.user.publish(CORPUS_VERSIONED, builder.version(old))
+    await builder.user.publish(RELEASE_CHANGED, serves(builder.bundle(builder.said[0])))
+    # The second version led to no release, so its leaflets are still new to what serves.
+    await builder.user.publish(CORPUS_VERSIONED, builder.version(old, leaflets, more, number=3))
+    assert not builder.said[1].reused
+
+
 async def test_the_serving_tokenizer_is_reused_while_it_fits_and_replaced_when_it_does_not(builder: Builder):
     old = documents(ARTICLES[:-1])
     await builder.user.publish(CORPUS_VERSIONED, builder.version(documents(ARTICLES)))

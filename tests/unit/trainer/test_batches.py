@@ -1,12 +1,14 @@
 import random
 from itertools import islice
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.trainer.core.batches import Cursor, batches_from, collate, epoch_examples, plan_epoch
 from services.trainer.core.examples import Example, TrainingSet
+from shared.errors import RunFailed
 
 LENGTHS = st.lists(st.integers(2, 128), min_size=1, max_size=300)
 
@@ -65,3 +67,10 @@ def test_collating_pads_on_the_right():
     assert batch.mask_BT.tolist() == [[True, True, True], [True, True, False]]
     assert batch.labels_B.tolist() == [0, -100]
     assert batch.num_tokens == 5
+
+
+@pytest.mark.parametrize(("num_new", "num_replay"), [(0, 0), (0, 60)])
+def test_an_epoch_without_documents_is_refused_instead_of_awaited(num_new, num_replay):
+    empty = batches_from(examples(num_new, num_replay), Cursor(), seed=3, tokens_per_batch=128, num_replay=0, pad_id=0)
+    with pytest.raises(RunFailed, match="an epoch holds no document"):
+        next(empty)

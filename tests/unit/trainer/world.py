@@ -94,7 +94,6 @@ class World:
             parent_bundle_digest=parent,
             recipe=recipe,
             num_threads=1,
-            niceness=0,
             **fields,
         )
 

@@ -1,0 +1,87 @@
+"""The trainer on a broker in memory, with its real child process: what it leaves behind."""
+
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from faststream.kafka import TestKafkaBroker
+
+from contracts import topics
+from contracts.training import TokenizerReady
+from services.trainer.app import wire
+from services.trainer.settings import Settings
+from shared.artifacts import ArtifactStore
+from shared.bus import Bus
+from shared.clock import SystemClock
+from shared.errors import ChildCrashed
+from shared.settings import ArtifactSettings, KafkaSettings, TelemetrySettings
+from shared.telemetry import Telemetry
+from tests.broker.harness import KeptSink
+from tests.contracts.payloads import example
+
+
+class Trainer:
+    """The trainer and its scratch space."""
+
+    def __init__(self, bus: Bus, store: ArtifactStore, folder: Path) -> None:
+        self._bus = bus
+        self.store = store
+        self.folder = folder
+
+    async def ask(self, event: TokenizerReady) -> None:
+        await self._bus.publish(topics.TOKENIZER_READY, event)
+
+    def left(self) -> list[str]:
+        return sorted(path.name for path in self.folder.glob("*"))
+
+
+@pytest.fixture
+async def trainer(tmp_path: Path) -> AsyncIterator[Trainer]:
+    url = f"file://{tmp_path}/artifacts"
+    settings = Settings(state_dir=tmp_path / "state", artifacts=ArtifactSettings(url=url), niceness=7)
+    telemetry = Telemetry("trainer", TelemetrySettings(), KeptSink())
+    bus = Bus("trainer", KafkaSettings(), telemetry)
+    wire(settings, bus, telemetry, SystemClock())
+    async with TestKafkaBroker(bus.broker):
+        yield Trainer(bus, ArtifactStore(url), tmp_path / "state" / "runs")
+    telemetry.close()
+
+
+async def test_a_run_that_cannot_be_done_leaves_no_scratch_space(
+    trainer: Trainer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        await trainer.ask(example(topics.TOKENIZER_READY))
+
+    (lost,) = [record for record in caplog.records if record.message == "dead-lettered"]
+    assert "no artifact has the digest" in lost.reason
+    assert trainer.left() == []
+
+
+async def test_a_run_whose_child_crashed_keeps_its_scratch_space_and_gets_the_niceness_that_is_set(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+
+    async def crash(*_: object, **options: object) -> None:
+        given.append(options["niceness"])
+        raise ChildCrashed("died 5 times")
+
+    monkeypatch.setattr("services.trainer.handlers.run_child", crash)
+    event = example(topics.TOKENIZER_READY)
+    await trainer.ask(event)
+
+    assert given == [7]
+    assert trainer.left() == [str(event.event_id)]
+
+
+async def test_a_finished_run_that_says_it_again_removes_what_a_crash_left(trainer: Trainer) -> None:
+    event = example(topics.TOKENIZER_READY)
+    result = example(topics.MODEL_TRAINED).model_dump_json().encode()
+    trainer.store.write_ref(f"runs/trainer/{event.event_id}/result", result)
+    (trainer.folder / str(event.event_id)).mkdir(parents=True)
+
+    await trainer.ask(event)
+
+    assert trainer.left() == []
