@@ -140,7 +140,7 @@ class Accepted(Contract):
 
 
 class TrainNowRequest(Contract):
-    """Ask for a corpus version now, once the listed batches are clean."""
+    """Ask for a corpus version now, once the listed batches are clean; none listed: those that are known to be under way."""
 
     domain: Domain = "law"
     batch_ids: tuple[UUID, ...] = ()
@@ -195,11 +195,24 @@ class DomainStatus(Contract):
     traffic: tuple[TrafficStatus, ...]
 
 
+class DeadLetterCount(Contract):
+    """Messages of a topic that could not be handled, and by which error; they lie in the topic's `-dlq`."""
+
+    topic: str
+    error_type: str
+    count: int
+
+
 class MeshStatus(Contract):
-    """What the monitor knows of all domains."""
+    """What the monitor knows of all domains.
+
+    Attributes:
+        dead_letters: Counted since the monitor's start and, as far as its store still knows, before.
+    """
 
     at: AwareDatetime
     domains: tuple[DomainStatus, ...]
+    dead_letters: tuple[DeadLetterCount, ...] = ()
 
 
 class EventRecord(Contract):

@@ -15,12 +15,15 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
+from pydantic import BaseModel
 
-from shared.errors import ChildCrashed, RunFailed
+from shared.errors import ChildCrashed, PermanentError, RunFailed
+from shared.files import write_atomically
 
+RESULT = "result.json"
 CANNOT_BE_DONE = 65
 """EX_DATAERR of sysexits.h."""
 NICENESS = 10
@@ -32,6 +35,7 @@ STOP_TIMEOUT_S = 5.0
 MAX_LINE_BYTES = 1 << 20
 
 Progress = Callable[[dict[str, Any]], Awaitable[None]]
+Job = TypeVar("Job", bound=BaseModel)
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +61,7 @@ async def run_child(
         RunFailed: The job cannot be done.
         ChildCrashed: The child died five times; its folder stays, so that the next attempt resumes.
     """
-    result = job.with_name("result.json")
+    result = job.with_name(RESULT)
     for start in range(1, MAX_STARTS + 1):
         code, last_words = await _run_once(module, job, on_progress, environment, niceness)
         if code == 0 and result.exists():
@@ -132,6 +136,25 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 def _own_environment() -> dict[str, str]:
     return dict(os.environ)  # noqa: TID251 (handed on whole, nothing is read from it)
+
+
+def do_job(job_file: Path, kind: type[Job], work: Callable[[Job, Path], BaseModel]) -> int:
+    """Do a child's job and write `result.json` beside it; return the exit code. A result that is there already is kept.
+
+    Args:
+        job_file: What `run_child` was given.
+        kind: The job's model.
+        work: Takes the job and its folder, returns the result; a permanent error is told in the last line of standard error.
+    """
+    result_file = job_file.with_name(RESULT)
+    try:
+        if not result_file.exists():
+            result = work(kind.model_validate_json(job_file.read_bytes()), job_file.parent)
+            write_atomically(result_file, result.model_dump_json().encode())
+    except PermanentError as error:
+        sys.stderr.write(f"{error}\n")
+        return CANNOT_BE_DONE
+    return 0
 
 
 def exit_with_parent() -> None:

@@ -8,15 +8,16 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 import psutil
 from pydantic import AwareDatetime
 
-from contracts.envelope import Contract
+from contracts.envelope import Contract, Event
 from shared.artifacts import ArtifactStore
 from shared.clock import Clock
 from shared.errors import RunClaimed
@@ -24,6 +25,8 @@ from shared.errors import RunClaimed
 RENEW_INTERVAL_S = 3.0
 CLAIM_EXPIRES_S = 12.0
 """A claim of another host that was not renewed for so long is a dead one's; below the 15 s that a takeover may last."""
+
+Outcome = TypeVar("Outcome", bound=Event)
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +56,20 @@ class Runs:
     def finish(self, cause: UUID, result: bytes) -> None:
         """Write what the run ended with; from here on it is never run again."""
         self._store.write_ref(self._name(cause, "result"), result)
+
+    async def once(self, cause: UUID, kind: type[Outcome], work: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        """Return what the run of this event ends with: found, if it has ended before, else worked out and kept.
+
+        Raises:
+            RunClaimed: A living process holds it; come back later.
+        """
+        async with self.claimed(cause):
+            finished = await asyncio.to_thread(self.result, cause)
+            if finished is not None:
+                return kind.model_validate_json(finished)
+            outcome = await work()
+            await asyncio.to_thread(self.finish, cause, outcome.model_dump_json().encode())
+            return outcome
 
     @asynccontextmanager
     async def claimed(self, cause: UUID) -> AsyncIterator[None]:

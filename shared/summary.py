@@ -71,11 +71,15 @@ def _(event: ModelTrained) -> str:
 @summary.register
 def _(event: ModelEvaluated) -> str:
     verdict = f"bundle {short(event.bundle_digest)} {'passed' if event.passed else 'FAILED'} its gates"
+    # The evaluator marks the sentence of every gate that was not passed.
+    failed = (
+        "".join(f"; {reason}" for reason in event.reasons if reason.startswith("FAILED")) if not event.passed else ""
+    )
     overall = next((score for score in event.scores if score.slice == "all"), None)
     if overall is None:
-        return verdict
+        return verdict + failed
     figures = f"accuracy {overall.accuracy:.3f} (floor {event.floor_accuracy:.3f}), macro-F1 {overall.macro_f1:.3f}"
-    return f"{verdict}: {figures}, n={overall.n:,}"
+    return f"{verdict}: {figures}, n={overall.n:,}{failed}"
 
 
 @summary.register

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from shared.bus import Bus
 from shared.child import run_child
 from shared.clock import Clock
 from shared.errors import RunFailed
+from shared.files import write_atomically
 from shared.releases import ServingBundles
 from shared.runs import Runs
 
@@ -72,9 +74,7 @@ class Evaluating:
             gates=self.gates,
         )
         job_file.parent.mkdir(parents=True, exist_ok=True)
-        partial = job_file.with_name(".job.json")
-        partial.write_text(job.model_dump_json())
-        partial.replace(job_file)
+        write_atomically(job_file, job.model_dump_json().encode())
         return job
 
 
@@ -82,11 +82,9 @@ def register(bus: Bus, *, evaluating: Evaluating, runs: Runs, store: ArtifactSto
     """Subscribe the evaluator to the mesh."""
 
     async def on_model_trained(event: ModelTrained) -> None:
-        async with runs.claimed(event.event_id):
-            finished = await asyncio.to_thread(runs.result, event.event_id)
-            evaluated = ModelEvaluated.model_validate_json(finished) if finished else await run(event)
-            # Here, and not where the run ends: a crash may have come between.
-            await asyncio.to_thread(evaluating.forget, event)
+        evaluated = await runs.once(event.event_id, ModelEvaluated, partial(run, event))
+        # Here, and not where the run ends: a crash may have come between.
+        await asyncio.to_thread(evaluating.forget, event)
         await bus.publish(MODEL_EVALUATED, evaluated)
 
     async def run(event: ModelTrained) -> ModelEvaluated:
@@ -104,7 +102,6 @@ def register(bus: Bus, *, evaluating: Evaluating, runs: Runs, store: ArtifactSto
         body = evaluated.model_dump_json().encode()
         log.info("evaluated", extra={"bundle_digest": event.bundle_digest, "passed": judgement.passed})
         await asyncio.to_thread(store.write_ref, f"bundles/{event.bundle_digest}/evaluation", body)
-        await asyncio.to_thread(runs.finish, event.event_id, body)
         return evaluated
 
     bus.consume({MODEL_TRAINED: on_model_trained})

@@ -10,8 +10,7 @@ from services.evaluator.adapters import held_out_questions
 from services.evaluator.core import EvaluationJob, Judgement, Question, judge, sample, score
 from shared import bundle
 from shared.artifacts import ArtifactStore
-from shared.child import CANNOT_BE_DONE, exit_with_parent
-from shared.errors import PermanentError
+from shared.child import do_job, exit_with_parent
 from shared.serving import BundleSession
 
 PROGRESS_EVERY = 500
@@ -63,17 +62,8 @@ def _answers(
 
 
 def main(job_file: Path) -> int:
-    """Do the job and write `result.json` beside it; return the exit code."""
-    try:
-        job = EvaluationJob.model_validate_json(job_file.read_text())
-        judgement = evaluate(job, job_file.parent, _tell)
-    except PermanentError as error:
-        sys.stderr.write(f"{error}\n")
-        return CANNOT_BE_DONE
-    partial = job_file.with_name(".result.json")
-    partial.write_text(judgement.model_dump_json())
-    partial.replace(job_file.with_name("result.json"))
-    return 0
+    """Do the job and return the exit code."""
+    return do_job(job_file, EvaluationJob, lambda job, folder: evaluate(job, folder, _tell))
 
 
 def _tell(done: int, total: int) -> None:

@@ -11,6 +11,7 @@ from contracts.envelope import Domain
 from contracts.topics import TRAINING_REQUESTED
 from contracts.training import TrainingRequested
 from services.monitor.core.lineage import why, why_span
+from services.monitor.core.status import has_anything_new
 from services.monitor.run import Monitor
 from shared.bus import Bus
 from shared.clock import Clock
@@ -40,13 +41,19 @@ def routes(bus: Bus, monitor: Monitor, store: TelemetryStore, *, clock: Clock) -
 
     @router.post("/training-requests", status_code=202, summary="Ask for a corpus version now")
     async def train_now(request: TrainNowRequest) -> Accepted:
+        known = monitor.domain(request.domain)
+        if not has_anything_new(known, request.batch_ids):
+            raise RequestRefused(
+                409, "nothing-new", "Nothing new to train on", f"no new document of {request.domain} waits or is under way",
+                next_step="plumb ingest FILE...; `plumb status` shows how many documents wait",
+            )  # fmt: skip
         event = TrainingRequested(
             event_id=uuid4(),
             causation_id=None,
             occurred_at=clock.now(),
             domain=request.domain,
             reason=request.reason,
-            batch_ids=request.batch_ids,
+            batch_ids=request.batch_ids or known.batches_under_way,
         )
         await bus.publish(TRAINING_REQUESTED, event)
         return Accepted(event_id=event.event_id)

@@ -37,10 +37,11 @@ def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> Fa
         telemetry,
         at_start=[monitor.restore],
         background=[
+            monitor.keeper.run,
             partial(every, settings.tick_s, monitor.tick),
             partial(every, settings.cleanup_s, monitor.clean_up),
         ],
-        resources=[aclosing(store)],
+        resources=[aclosing(store), aclosing(monitor.keeper)],
     )
     app.include_router(api.routes(bus, monitor, store, clock=clock))
     return app

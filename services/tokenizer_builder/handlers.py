@@ -4,6 +4,7 @@ import asyncio
 import logging
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,9 @@ def register(bus: Bus, *, fitting: Fitting, runs: Runs, clock: Clock) -> None:
     """Subscribe the tokenizer-builder to the mesh."""
 
     async def on_corpus_versioned(event: CorpusVersioned) -> None:
-        async with runs.claimed(event.event_id):
-            finished = await asyncio.to_thread(runs.result, event.event_id)
-            ready = TokenizerReady.model_validate_json(finished) if finished else await run(event)
-            # A crash may have come between the end of the run and of its scratch space.
-            await asyncio.to_thread(fitting.forget, event)
+        ready = await runs.once(event.event_id, TokenizerReady, partial(run, event))
+        # A crash may have come between the end of the run and of its scratch space.
+        await asyncio.to_thread(fitting.forget, event)
         await bus.publish(TOKENIZER_READY, ready)
 
     async def run(event: CorpusVersioned) -> TokenizerReady:
@@ -99,7 +98,6 @@ def register(bus: Bus, *, fitting: Fitting, runs: Runs, clock: Clock) -> None:
             tokens_per_char=fitted.tokens_per_char,
         )
         log.info("tokenizer ready", extra={"domain": event.domain, **fitted.model_dump()})
-        await asyncio.to_thread(runs.finish, event.event_id, ready.model_dump_json().encode())
         return ready
 
     bus.consume({CORPUS_VERSIONED: on_corpus_versioned})

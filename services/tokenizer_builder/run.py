@@ -7,8 +7,7 @@ from services.tokenizer_builder.adapters import read_texts, read_tokenizer
 from services.tokenizer_builder.core import bpe
 from services.tokenizer_builder.core.job import Fitted, Job, choose
 from shared.artifacts import ArtifactStore
-from shared.child import CANNOT_BE_DONE, exit_with_parent
-from shared.errors import PermanentError
+from shared.child import do_job, exit_with_parent
 
 
 def fit(job: Job) -> Fitted:
@@ -34,16 +33,8 @@ def fit(job: Job) -> Fitted:
 
 
 def main(job_file: Path) -> int:
-    """Do the job and write `result.json` beside it; return the exit code."""
-    try:
-        result = fit(Job.model_validate_json(job_file.read_text()))
-    except PermanentError as error:
-        sys.stderr.write(f"{error}\n")
-        return CANNOT_BE_DONE
-    partial = job_file.with_name(".result.json")
-    partial.write_text(result.model_dump_json())
-    partial.replace(job_file.with_name("result.json"))
-    return 0
+    """Do the job and return the exit code."""
+    return do_job(job_file, Job, lambda job, _: fit(job))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from shared.bus import Bus
 from shared.child import run_child
 from shared.clock import Clock
 from shared.errors import RunFailed
+from shared.files import write_atomically
 from shared.releases import ServingBundles
 from shared.runs import Runs
 from shared.telemetry import Telemetry
@@ -88,9 +90,7 @@ class Training:
             checkpoint_interval_s=self.settings.checkpoint_interval_s,
         )
         job_file.parent.mkdir(parents=True, exist_ok=True)
-        partial = job_file.with_name(".job.json")
-        partial.write_text(job.model_dump_json())
-        partial.replace(job_file)
+        write_atomically(job_file, job.model_dump_json().encode())
         return job
 
     def _parent(self, domain: Domain, tokenizer_digest: Digest) -> Digest | None:
@@ -106,11 +106,9 @@ def register(bus: Bus, *, training: Training, runs: Runs, telemetry: Telemetry, 
     """Subscribe the trainer to the mesh."""
 
     async def on_tokenizer_ready(event: TokenizerReady) -> None:
-        async with runs.claimed(event.event_id):
-            finished = await asyncio.to_thread(runs.result, event.event_id)
-            trained = ModelTrained.model_validate_json(finished) if finished else await run(event)
-            # Here, and not where the run ends: a crash may have come between.
-            await asyncio.to_thread(training.forget, event)
+        trained = await runs.once(event.event_id, ModelTrained, partial(run, event))
+        # Here, and not where the run ends: a crash may have come between.
+        await asyncio.to_thread(training.forget, event)
         await bus.publish(MODEL_TRAINED, trained)
 
     async def run(event: TokenizerReady) -> ModelTrained:
@@ -135,7 +133,6 @@ def register(bus: Bus, *, training: Training, runs: Runs, telemetry: Telemetry, 
             duration_s=time.monotonic() - started_s,
         )
         log.info("trained", extra={"domain": event.domain, "bundle_digest": result.bundle_digest, "loss": result.loss})
-        await asyncio.to_thread(runs.finish, event.event_id, trained.model_dump_json().encode())
         return trained
 
     bus.consume({TOKENIZER_READY: on_tokenizer_ready})

@@ -23,13 +23,13 @@ from services.trainer.core.loop import Learner, train
 from services.trainer.core.model import fresh_model, with_labels
 from shared.artifacts import ArtifactStore
 from shared.bundle import TrainingRecord
-from shared.child import CANNOT_BE_DONE, exit_with_parent
-from shared.errors import PermanentError, RunFailed
-from shared.lm.checkpoint import load_checkpoint, save_checkpoint, write_atomically
+from shared.child import do_job, exit_with_parent
+from shared.errors import RunFailed
+from shared.lm.checkpoint import load_checkpoint, save_checkpoint
 from shared.lm.gpt import GPT
 from shared.lm.text import special_ids
 
-CHECKPOINT, RESULT = "checkpoint.pt", "result.json"
+CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,7 @@ class Prepared:
 def main(job_file: Path) -> int:
     """Do the job and return the exit code; 65: it cannot be done, for the reason on the last line of standard error."""
     exit_with_parent()
-    try:
-        if not job_file.with_name(RESULT).exists():
-            result = run(TrainingJob.model_validate_json(job_file.read_text()), job_file.parent)
-            write_atomically(job_file.with_name(RESULT), result.model_dump_json().encode())
-    except PermanentError as error:
-        sys.stderr.write(f"{error}\n")
-        return CANNOT_BE_DONE
-    return 0
+    return do_job(job_file, TrainingJob, run)
 
 
 def run(job: TrainingJob, folder: Path) -> TrainingResult:

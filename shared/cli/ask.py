@@ -13,7 +13,7 @@ from rich.table import Table
 from contracts.api import ClassifyAnswer, ClassifyRequest, CompleteDone, CompleteRequest, Problem
 from shared.cli import screen
 from shared.cli.client import answer_of, check, daemon, request_of
-from shared.cli.errors import ProblemAnswered
+from shared.cli.errors import AnswerCutOff, ProblemAnswered
 from shared.cli.options import DEFAULT_DOMAIN, DEFAULT_STATE_DIR, AsJson, Domain, StateDir
 from shared.embedded.layout import Layout, layout_of
 from shared.embedded.plan import GATEWAY
@@ -70,14 +70,18 @@ def _complete(client: httpx.Client, request: CompleteRequest, layout: Layout, *,
             source.response.read()
             check(source.response)
         done = _show_stream(source.iter_sse(), prompt=request.prompt, as_json=as_json)
-    if done is None:
-        return
     layout.last_answer.write_text(done.answer_id, encoding="utf-8")
     if not as_json:
         screen.stdout().print(f"\n[dim]bundle {screen.short(done.bundle_digest)}  answer {done.answer_id}[/]")
 
 
-def _show_stream(events: Iterator[httpx_sse.ServerSentEvent], *, prompt: str, as_json: bool) -> CompleteDone | None:
+def _show_stream(events: Iterator[httpx_sse.ServerSentEvent], *, prompt: str, as_json: bool) -> CompleteDone:
+    """Show a completion as it comes.
+
+    Raises:
+        AnswerCutOff: It ended before it was done.
+        ProblemAnswered: It ended with an error.
+    """
     if not as_json:
         typer.echo(prompt, nl=False)
     for event in events:
@@ -93,4 +97,6 @@ def _show_stream(events: Iterator[httpx_sse.ServerSentEvent], *, prompt: str, as
                 return done
             case "error":
                 raise ProblemAnswered(Problem.model_validate_json(event.data))
-    return None
+    raise AnswerCutOff(
+        "The completion ended before it was done.", next_step="Ask again; `plumb status` shows the gateway."
+    )

@@ -24,6 +24,10 @@ class FileRefused(MeshError):
     """A file holds a line that cannot be sent."""
 
 
+class AnswerCutOff(MeshError):
+    """A completion ended before it was done."""
+
+
 class NoAnswerYet(MeshError):
     """The last answer was asked for, and there is none."""
 

@@ -14,7 +14,8 @@ from shared.cli import screen
 from shared.cli.batches import batches_of, check_file
 from shared.cli.client import answer_of, daemon
 from shared.cli.options import DEFAULT_DOMAIN, DEFAULT_STATE_DIR, AsJson, Domain, StateDir
-from shared.embedded.layout import layout_of
+from shared.cli.uploads import remember
+from shared.embedded.layout import Layout, layout_of
 
 Files = Annotated[list[Path], typer.Argument(help="JSONL files.", exists=True, dir_okay=False, readable=True)]
 
@@ -41,7 +42,7 @@ def ingest(
     layout = layout_of(state_dir)
     num_bytes = sum(check_file(path).num_bytes for path in files)
     with daemon(layout, "ingest") as client:
-        receipts = tuple(_send_all(client, files, domain=domain, num_bytes=num_bytes))
+        receipts = _send_all(client, files, layout, domain=domain, num_bytes=num_bytes)
     if as_json:
         screen.show_json(Receipts(batches=receipts))
         return
@@ -51,7 +52,20 @@ def ingest(
     typer.echo(f"{num_documents:,} documents stored in {len(receipts)} batches. Next: `plumb status --watch`")
 
 
-def _send_all(client: httpx.Client, files: list[Path], *, domain: str, num_bytes: int) -> Iterator[BatchReceipt]:
+def _send_all(
+    client: httpx.Client, files: list[Path], layout: Layout, *, domain: str, num_bytes: int
+) -> tuple[BatchReceipt, ...]:
+    """Send all batches; those that are stored are remembered, even where a later one fails."""
+    receipts: list[BatchReceipt] = []
+    try:
+        receipts.extend(_sent(client, files, domain=domain, num_bytes=num_bytes))
+    finally:
+        if receipts:
+            remember(layout, domain, [receipt.batch_id for receipt in receipts])
+    return tuple(receipts)
+
+
+def _sent(client: httpx.Client, files: list[Path], *, domain: str, num_bytes: int) -> Iterator[BatchReceipt]:
     columns = (TextColumn("sending"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=screen.stderr(), transient=True) as progress:
         task = progress.add_task("sending", total=num_bytes)

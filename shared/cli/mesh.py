@@ -133,4 +133,5 @@ def _say_what_next(record: MeshRecord) -> None:
     typer.echo(f"ready    after {record.ready_after_s:.1f} s, in {record.state_dir}")
     typer.echo(f"gateway  {record.urls[GATEWAY]}  (try /docs)")
     typer.echo(f"monitor  {record.urls['monitor']}")
+    typer.echo(f"broker   {record.bootstrap_servers}  (Kafka bootstrap servers)")
     typer.echo("next     plumb ingest FILE...   plumb status --watch   plumb ask TEXT   plumb down")

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from contracts.api import AlertStatus, DomainStatus, StageStatus, TrafficStatus
+from contracts.api import AlertStatus, DeadLetterCount, DomainStatus, StageStatus, TrafficStatus
 from contracts.evaluation import Score
 from contracts.release import ReleaseState
 from shared.cli.screen import short
@@ -41,6 +41,15 @@ def _note(process: ProcessRecord) -> str:
     if process.phase is Phase.DOWN and process.exit_code is not None:
         return f"ended with {process.exit_code}, see {escape(str(process.log))}"
     return escape(process.unready_because or "")
+
+
+def dead_letters_table(dead_letters: tuple[DeadLetterCount, ...]) -> RenderableType:
+    """Return which messages could not be handled, and where they lie."""
+    table = Table("dead letters", "error", "count", "", box=None, header_style="dim", style="red bold")
+    for row in dead_letters:
+        name = escape(row.topic)
+        table.add_row(name, escape(row.error_type), f"{row.count:,}", f"read {name}-dlq: its headers say why")
+    return table
 
 
 def domain_panel(status: DomainStatus, *, now: datetime) -> RenderableType:

@@ -10,7 +10,7 @@ from shared.cli.client import answer_of, daemon, request_of
 from shared.cli.options import DEFAULT_DOMAIN, DEFAULT_STATE_DIR, AsJson, Domain, StateDir
 from shared.embedded.layout import layout_of, operator_token
 
-Reason = Annotated[str, typer.Option("--reason", help="Why, for the record.", min=1)]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for the record; at most 500 characters.")]
 
 
 def rollback(
@@ -21,11 +21,12 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Take the candidate back, or the last release where none is on its way."""
+    request = request_of(RollbackRequest, reason=reason)
     layout = layout_of(state_dir)
     with daemon(layout, "release-manager") as client:
         response = client.post(
             f"/v1/domains/{domain}/rollback",
-            json=request_of(RollbackRequest, reason=reason).model_dump(mode="json"),
+            json=request.model_dump(mode="json"),
             headers={"authorization": f"Bearer {operator_token(layout)}"},
         )
         accepted = answer_of(response, Accepted)

@@ -13,7 +13,7 @@ from shared.cli import screen
 from shared.cli.client import answer_of, daemon
 from shared.cli.errors import DaemonUnreachable, ProblemAnswered
 from shared.cli.options import DEFAULT_STATE_DIR, AsJson, StateDir
-from shared.cli.panels import domain_panel, processes_table
+from shared.cli.panels import dead_letters_table, domain_panel, processes_table
 from shared.embedded.control import running_mesh
 from shared.embedded.layout import Layout, layout_of
 from shared.embedded.record import MeshRecord
@@ -64,10 +64,11 @@ def ask_monitor(layout: Layout) -> MeshStatus:
 
 def view(record: MeshRecord, domains: MeshStatus | None) -> RenderableType:
     """Return the whole status for people."""
-    panels = [domain_panel(domain, now=domains.at) for domain in domains.domains] if domains else []
-    if domains and not panels:
-        panels = ["no documents yet. Next: `plumb ingest FILE...`"]
-    return Group(processes_table(record), *panels)
+    if domains is None:
+        return processes_table(record)
+    panels = [domain_panel(domain, now=domains.at) for domain in domains.domains]
+    dead = [dead_letters_table(domains.dead_letters)] if domains.dead_letters else []
+    return Group(processes_table(record), *(panels or ["no documents yet. Next: `plumb ingest FILE...`"]), *dead)
 
 
 def _watch(layout: Layout) -> None:

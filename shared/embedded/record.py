@@ -1,6 +1,5 @@
 """mesh.json: what a supervisor tells others about its mesh, replaced atomically at every change."""
 
-import os
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -9,6 +8,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.embedded.policy import Phase
+from shared.files import write_atomically
 
 CREATE_TIME_TOLERANCE_S = 1.0
 """A process's creation time is the same at every look, up to the clock's rounding; a pid that was given again differs by more."""
@@ -89,9 +89,7 @@ class MeshRecord(BaseModel):
 
 def write_record(path: Path, record: MeshRecord) -> None:
     """Replace the record; a reader sees the old or the new one whole."""
-    draft = path.with_suffix(f".{os.getpid()}")
-    draft.write_text(record.model_dump_json(indent=2), encoding="utf-8")
-    draft.replace(path)
+    write_atomically(path, record.model_dump_json(indent=2).encode())
 
 
 def read_record(path: Path) -> MeshRecord | None:

@@ -1,21 +1,12 @@
 """Files that are whole or absent, and training checkpoints among them."""
 
 import io
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` under a temporary name, flush it to disk and rename it: no reader sees a part of it."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+from shared.files import write_atomically
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

@@ -11,10 +11,12 @@ CREATE TABLE IF NOT EXISTS span_links (
     linked_trace_id TEXT NOT NULL, trace_id TEXT NOT NULL, span_id TEXT NOT NULL, start_ns INTEGER NOT NULL,
     PRIMARY KEY (linked_trace_id, trace_id, span_id)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS span_links_by_time ON span_links (start_ns);
 CREATE TABLE IF NOT EXISTS span_attributes (
     name TEXT NOT NULL, value TEXT NOT NULL, start_ns INTEGER NOT NULL, trace_id TEXT NOT NULL, span_id TEXT NOT NULL,
     PRIMARY KEY (name, value, start_ns, trace_id, span_id)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS span_attributes_by_time ON span_attributes (start_ns);
 CREATE TABLE IF NOT EXISTS logs (
     uid TEXT PRIMARY KEY, time_ns INTEGER NOT NULL, service TEXT NOT NULL, severity TEXT NOT NULL, body TEXT NOT NULL,
     trace_id TEXT, span_id TEXT, attributes TEXT NOT NULL
@@ -30,6 +32,7 @@ CREATE TABLE IF NOT EXISTS points (
     series TEXT NOT NULL, time_ns INTEGER NOT NULL, value REAL, bounds TEXT, counts TEXT,
     PRIMARY KEY (series, time_ns)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS points_by_time ON points (time_ns);
 CREATE TABLE IF NOT EXISTS events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL UNIQUE, topic TEXT NOT NULL, causation_id TEXT,
     domain TEXT NOT NULL, occurred_at TEXT NOT NULL, occurred_us INTEGER NOT NULL, trace_id TEXT, body TEXT NOT NULL
@@ -94,10 +97,24 @@ SELECT {_EVENT_COLUMNS} FROM events
 WHERE seq IN (SELECT seq FROM (SELECT seq, max(occurred_us) FROM events GROUP BY topic, domain)) ORDER BY seq
 """  # noqa: S608 a constant
 
-DELETE_POINTS = "DELETE FROM points WHERE time_ns < ?"
+# Tables without a rowid are named by their keys; SQLite is seldom built with LIMIT for DELETE itself.
+DELETE_POINTS = """
+DELETE FROM points WHERE (series, time_ns) IN (SELECT series, time_ns FROM points WHERE time_ns < ? LIMIT ?)
+"""
 DELETE_SERIES = "DELETE FROM series WHERE NOT EXISTS (SELECT 1 FROM points WHERE points.series = series.series)"
-DELETE_LOGS = "DELETE FROM logs WHERE time_ns < ?"
-DELETE_SPANS = "DELETE FROM spans WHERE start_ns < ?"
-DELETE_SPAN_LINKS = "DELETE FROM span_links WHERE start_ns < ?"
-DELETE_SPAN_ATTRIBUTES = "DELETE FROM span_attributes WHERE start_ns < ?"
-DELETE_EVENTS = "DELETE FROM events WHERE topic = ? AND occurred_us < ?"
+DELETE_LOGS = "DELETE FROM logs WHERE uid IN (SELECT uid FROM logs WHERE time_ns < ? LIMIT ?)"
+DELETE_SPANS = """
+DELETE FROM spans WHERE (trace_id, span_id) IN (SELECT trace_id, span_id FROM spans WHERE start_ns < ? LIMIT ?)
+"""
+DELETE_SPAN_LINKS = """
+DELETE FROM span_links WHERE (linked_trace_id, trace_id, span_id) IN
+(SELECT linked_trace_id, trace_id, span_id FROM span_links WHERE start_ns < ? LIMIT ?)
+"""
+DELETE_SPAN_ATTRIBUTES = """
+DELETE FROM span_attributes WHERE (name, value, start_ns, trace_id, span_id) IN
+(SELECT name, value, start_ns, trace_id, span_id FROM span_attributes WHERE start_ns < ? LIMIT ?)
+"""
+DELETE_EVENTS = """
+DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE topic = ? AND occurred_us < ? LIMIT ?)
+"""
+DELETE_OTHERS = (DELETE_LOGS, DELETE_SPANS, DELETE_SPAN_LINKS, DELETE_SPAN_ATTRIBUTES)

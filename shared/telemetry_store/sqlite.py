@@ -33,6 +33,8 @@ FLEETING_TOPICS = (TRAFFIC_OBSERVED.name, TRAINING_PROGRESSED.name)
 """Events of every second; they go as early as metrics do. All others are kept, since `plumb why` asks for them."""
 
 BUSY_TIMEOUT_S = 5.0
+MAX_DELETED_ROWS = 5_000
+"""Rows that one transaction deletes, so that writers get their turn in between."""
 
 Batch = tuple[str, Sequence[tuple[Any, ...]]]
 
@@ -144,13 +146,16 @@ class SqliteTelemetryStore:
     async def delete_expired(self, now: datetime) -> int:
         """Delete metrics and fleeting events after 48 hours, spans and logs after 90 days; return how many rows went."""
         metrics_us, others_us = _us(now - METRICS_RETENTION), _us(now - TRACES_AND_LOGS_RETENTION)
-        others = (sql.DELETE_LOGS, sql.DELETE_SPANS, sql.DELETE_SPAN_LINKS, sql.DELETE_SPAN_ATTRIBUTES)
-        return await self._write(
-            (sql.DELETE_POINTS, [(metrics_us * 1000,)]),
-            (sql.DELETE_SERIES, [()]),
-            (sql.DELETE_EVENTS, [(topic, metrics_us) for topic in FLEETING_TOPICS]),
-            *((statement, [(others_us * 1000,)]) for statement in others),
-        )
+        num_deleted = await self._delete(sql.DELETE_POINTS, metrics_us * 1000)
+        num_deleted += sum([await self._delete(sql.DELETE_EVENTS, topic, metrics_us) for topic in FLEETING_TOPICS])
+        num_deleted += sum([await self._delete(statement, others_us * 1000) for statement in sql.DELETE_OTHERS])
+        return num_deleted + await self._write((sql.DELETE_SERIES, [()]))
+
+    async def _delete(self, statement: str, *asked: object) -> int:
+        num_deleted = 0
+        while num := await self._write((statement, [(*asked, MAX_DELETED_ROWS)])):
+            num_deleted += num
+        return num_deleted
 
     async def aclose(self) -> None:
         """Let go of the file."""

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
+from uuid import UUID
 
-from contracts.api import AlertStatus, DomainStatus, MeshStatus, StageStatus, TrafficStatus
+from contracts.api import AlertStatus, DeadLetterCount, DomainStatus, MeshStatus, StageStatus, TrafficStatus
 from contracts.corpus import BatchCleaned, BatchReceived, CorpusVersioned
 from contracts.envelope import Digest, Domain, Event
 from contracts.evaluation import ModelEvaluated, Score
@@ -20,6 +21,8 @@ from shared.summary import summary
 DEFAULT_MIN_NEW_DOCUMENTS = 1_000
 """Until the cleaner has said its own with the first batch."""
 P95 = 0.95
+MAX_CLEANED_BATCHES = 1_000
+"""So many of the batches cleaned last are known by their ids: word of a batch may come after word of its cleaning."""
 
 EventClass = type[Event]
 EventT = TypeVar("EventT", bound=Event)
@@ -57,11 +60,15 @@ class DomainView:
         latest: The latest event of each class.
         evaluations: The latest judgement of each bundle.
         alerts: The latest change of each alert, by rule and bundle.
+        batches_under_way: Batches that were received and not cleaned yet, oldest first.
+        cleaned_batches: The batches that were cleaned last.
     """
 
     latest: Mapping[EventClass, Event] = field(default_factory=dict)
     evaluations: Mapping[Digest, ModelEvaluated] = field(default_factory=dict)
     alerts: Mapping[tuple[str, Digest], AlertChanged] = field(default_factory=dict)
+    batches_under_way: tuple[UUID, ...] = ()
+    cleaned_batches: Mapping[UUID, None] = field(default_factory=dict)
 
 
 View = Mapping[Domain, DomainView]
@@ -75,12 +82,38 @@ def fold(view: View, event: Event) -> View:
         domain = replace(domain, evaluations=_newest(domain.evaluations, event.bundle_digest, event))
     if isinstance(event, AlertChanged):
         domain = replace(domain, alerts=_newest(domain.alerts, (event.rule, event.bundle_digest), event))
+    if isinstance(event, BatchReceived):
+        domain = _with_received(domain, event.batch_id)
+    if isinstance(event, BatchCleaned):
+        domain = _with_cleaned(domain, event.batch_id)
     return {**view, event.domain: domain}
 
 
-def mesh_status(view: View, windows: Windows, now: datetime) -> MeshStatus:
+def mesh_status(
+    view: View, windows: Windows, now: datetime, dead_letters: tuple[DeadLetterCount, ...] = ()
+) -> MeshStatus:
     """Return what is known of all domains at `now`."""
-    return MeshStatus(at=now, domains=tuple(_domain_status(name, view[name], windows) for name in sorted(view)))
+    domains = tuple(_domain_status(name, view[name], windows) for name in sorted(view))
+    return MeshStatus(at=now, domains=domains, dead_letters=dead_letters)
+
+
+def has_anything_new(domain: DomainView, batch_ids: tuple[UUID, ...]) -> bool:
+    """Whether a corpus version could hold anything new: documents that wait, or a batch that is not known to be cleaned."""
+    unknown = set(batch_ids).difference(domain.cleaned_batches)
+    return bool(_num_pending(domain) or domain.batches_under_way or unknown)
+
+
+def _with_received(domain: DomainView, batch_id: UUID) -> DomainView:
+    if batch_id in domain.cleaned_batches or batch_id in domain.batches_under_way:
+        return domain
+    return replace(domain, batches_under_way=(*domain.batches_under_way, batch_id))
+
+
+def _with_cleaned(domain: DomainView, batch_id: UUID) -> DomainView:
+    under_way = tuple(known for known in domain.batches_under_way if known != batch_id)
+    cleaned = [known for known in domain.cleaned_batches if known != batch_id]
+    cleaned_last = dict.fromkeys((*cleaned, batch_id)[-MAX_CLEANED_BATCHES:])
+    return replace(domain, batches_under_way=under_way, cleaned_batches=cleaned_last)
 
 
 def _newest(known: Mapping[KeyT, EventT], key: KeyT, event: EventT) -> Mapping[KeyT, EventT]:

@@ -16,6 +16,7 @@ from contracts.api import (
     ClassifyRequest,
     CompleteDone,
     CompleteRequest,
+    DeadLetterCount,
     DomainStatus,
     MeshStatus,
     Problem,
@@ -104,7 +105,8 @@ def _app(apis: Apis) -> FastAPI:
 def _add_monitor(app: FastAPI) -> None:
     @app.get("/v1/status")
     async def status() -> MeshStatus:
-        return MeshStatus(at=NOW, domains=(domain_status(),))
+        dead = DeadLetterCount(topic="tokenizer-ready-v1", error_type="ArtifactMissing", count=2)
+        return MeshStatus(at=NOW, domains=(domain_status(),), dead_letters=(dead,))
 
     @app.get("/v1/why/{subject}")
     async def why(subject: str) -> Why:
@@ -118,6 +120,8 @@ async def _tokens(request: CompleteRequest) -> AsyncIterator[ServerSentEvent]:
         return
     for token in ("应当", " 依法", "\n"):
         yield ServerSentEvent(event="token", data=token)
+    if request.prompt == "cut":
+        return
     done = CompleteDone(answer_id="answer-9", bundle_digest=SERVING, num_tokens=3)
     yield ServerSentEvent(event="done", data=done.model_dump_json())
 

@@ -2,15 +2,27 @@ import json
 import os
 import socket
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
+import httpx
 import pytest
 
 from contracts.api import Problem
-from shared.cli.errors import DaemonUnreachable, FileRefused, NoAnswerYet, ProblemAnswered
+from shared.cli.errors import (
+    AnswerCutOff,
+    ArgumentRefused,
+    DaemonUnreachable,
+    FileRefused,
+    NoAnswerYet,
+    ProblemAnswered,
+)
 from shared.cli.exits import Exit
+from shared.cli.mesh import _say_what_next
+from shared.cli.uploads import last_batches
 from shared.embedded.errors import MeshAlreadyRunning, MeshNotRunning
 from shared.embedded.layout import operator_token
-from shared.embedded.record import MeshPhase
+from shared.embedded.record import MeshPhase, read_record
 from tests.unit.cli.apis import CANDIDATE, EVENT_ID, SERVING
 from tests.unit.cli.conftest import Terminal, write_mesh
 
@@ -54,6 +66,35 @@ def test_train_now_asks_the_monitor(terminal: Terminal) -> None:
     assert str(EVENT_ID) in result.stdout
 
 
+def test_train_now_waits_for_the_last_upload_of_its_domain(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "one.jsonl"
+    file.write_text(DOCUMENT, encoding="utf-8")
+    for domain in ("medicine", "medicine", "law"):
+        assert terminal.plumb("ingest", str(file), "--domain", domain).exit_code == 0
+    terminal.plumb("train", "now", "--domain", "medicine")
+    assert json.loads(terminal.apis.bodies[-1][1])["batch_ids"] == [str(UUID(int=2))]
+    (terminal.layout.root / "last-batches-medicine.json").write_text("[broken")
+    terminal.plumb("train", "now", "--domain", "medicine")
+    assert json.loads(terminal.apis.bodies[-1][1])["batch_ids"] == []
+
+
+def test_batches_stored_before_an_upload_failed_are_waited_for(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "one.jsonl"
+    file.write_text(DOCUMENT, encoding="utf-8")
+    taken = httpx.Client.post
+
+    def post(client: httpx.Client, url: str, **arguments: Any) -> httpx.Response:
+        if terminal.apis.bodies:
+            raise httpx.ConnectError("gone")
+        return taken(client, url, **arguments)
+
+    monkeypatch.setattr(httpx.Client, "post", post)
+    assert terminal.fails("ingest", str(file), str(file))[0] == Exit.NOT_RUNNING
+    assert last_batches(terminal.layout, "law") == (UUID(int=1),)
+
+
 def test_rollback_carries_reason_and_operator_token(terminal: Terminal) -> None:
     result = terminal.plumb("rollback", "--reason", "answers are wrong")
     path, body = terminal.apis.bodies[0]
@@ -89,6 +130,14 @@ def test_a_completion_is_streamed_and_remembered(terminal: Terminal) -> None:
 def test_a_completion_that_breaks_off_says_so(terminal: Terminal) -> None:
     code, error = terminal.fails("ask", "fail", "--complete")
     assert (code, str(error), error.next_step) == (Exit.FAILED, "It broke: in mid-stream", "Ask again.")
+
+
+def test_a_completion_that_ends_before_it_is_done_is_a_failure(terminal: Terminal) -> None:
+    for options in ((), ("--json",)):
+        code, error = terminal.fails("ask", "cut", "--complete", *options)
+        assert (code, type(error)) == (Exit.FAILED, AnswerCutOff)
+        assert error.next_step
+    assert not terminal.layout.last_answer.exists()
 
 
 @pytest.mark.parametrize("command", [("ask", "盗窃"), ("ask", "盗窃", "--complete")])
@@ -130,9 +179,16 @@ def test_status_shows_what_the_mesh_does_and_what_it_waits_for(terminal: Termina
         assert fact in result.stdout, fact
 
 
+def test_status_shows_dead_letters_and_where_they_lie(terminal: Terminal) -> None:
+    [line] = [line for line in terminal.plumb("status").stdout.splitlines() if "ArtifactMissing" in line]
+    for fact in ("tokenizer-ready-v1", "2", "read tokenizer-ready-v1-dlq"):
+        assert fact in line
+
+
 def test_status_prints_json(terminal: Terminal) -> None:
     document = json.loads(terminal.plumb("status", "--json").stdout)
     assert document["mesh"]["phase"] == "ready"
+    assert document["mesh"]["bootstrap_servers"] == "127.0.0.1:1"
     assert document["domains"]["domains"][0]["num_pending_documents"] == 312
 
 
@@ -172,3 +228,28 @@ def test_down_without_a_mesh_is_no_failure(terminal: Terminal) -> None:
 def test_a_wrong_command_line_is_a_usage_error(terminal: Terminal, tmp_path: Path) -> None:
     assert terminal.plumb("ingest", str(tmp_path / "none.jsonl")).exit_code == Exit.USAGE
     assert terminal.plumb("up", "--gateway-port", "0").exit_code == Exit.USAGE
+
+
+@pytest.mark.parametrize(
+    "command", [("ask", "盗窃"), ("train", "now"), ("rollback",), ("ingest", __file__)], ids=lambda command: command[0]
+)
+def test_a_name_that_is_no_domain_is_a_usage_error(terminal: Terminal, command: tuple[str, ...]) -> None:
+    result = terminal.plumb(*command, "--domain", "Law")
+    assert result.exit_code == Exit.USAGE
+    assert "'Law' is no domain" in result.output
+    assert terminal.apis.bodies == []
+
+
+@pytest.mark.parametrize("reason", ["", "x" * 501])
+def test_a_reason_that_does_not_fit_is_a_usage_error(terminal: Terminal, reason: str) -> None:
+    code, error = terminal.fails("rollback", "--reason", reason)
+    assert (code, type(error)) == (Exit.USAGE, ArgumentRefused)
+    assert str(error).startswith("reason: ")
+    assert terminal.apis.bodies == []
+
+
+def test_a_started_mesh_says_where_its_broker_is(terminal: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
+    record = read_record(terminal.layout.record)
+    assert record
+    _say_what_next(record)
+    assert "broker   127.0.0.1:1" in capsys.readouterr().out

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from shared.lm.checkpoint import load_checkpoint, save_checkpoint, write_atomically
+from shared.files import write_atomically
+from shared.lm.checkpoint import load_checkpoint, save_checkpoint
 
 
 def test_a_checkpoint_comes_back_bit_by_bit(tmp_path):
@@ -24,7 +25,7 @@ def test_a_write_that_dies_half_way_leaves_the_old_file(tmp_path, monkeypatch):
     def dies(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("shared.lm.checkpoint.os.fsync", dies)
+    monkeypatch.setattr("shared.files.os.fsync", dies)
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(path, {"step": 2})
     assert load_checkpoint(path) == {"step": 1}

@@ -1,112 +1,26 @@
 """The monitor's handlers, ticker and API in memory: wiring and what a user sees."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from aiokafka.errors import KafkaConnectionError
-from fastapi import FastAPI
-from faststream.kafka import KafkaBroker, KafkaMessage, TestKafkaBroker
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from pydantic import ValidationError
 
 from contracts import topics
 from contracts.api import Accepted, EventRecord, MeshStatus, Problem, Why, WhySpan
-from contracts.envelope import Event
 from contracts.monitoring import AlertState
-from services.monitor import api, handlers
-from services.monitor.app import SERVICE, terms_of
+from contracts.telemetry import MESSAGE_DEAD_LETTERS
+from contracts.training import TrainingRequested
+from services.monitor.app import terms_of
 from services.monitor.core.events import record_of
-from services.monitor.run import Monitor
 from services.monitor.settings import WatchSettings
-from shared import problems
-from shared.bus import Bus
-from shared.clock import FakeClock
-from shared.settings import KafkaSettings, TelemetrySettings
-from shared.telemetry import Telemetry, current_trace_id
-from shared.telemetry_store.records import StoreUnavailable
-from shared.telemetry_store.sqlite import SqliteTelemetryStore
+from shared.telemetry import current_trace_id
 from tests.contracts.payloads import example
 from tests.unit.monitor import samples
-from tests.unit.monitor.samples import CORPUS_1, A, KeptSink, Observed, at
-
-SAID = (topics.TRAFFIC_OBSERVED, topics.ALERT_CHANGED, topics.TRAINING_REQUESTED)
-
-
-class Daemon:
-    """A monitor, a producer that it hears, and what it says."""
-
-    def __init__(self, store: SqliteTelemetryStore) -> None:
-        self.sink = KeptSink()
-        self.telemetry = Telemetry(SERVICE, TelemetrySettings(metric_interval_s=3600), self.sink)
-        self.bus, self.others = (Bus(name, KafkaSettings(), self.telemetry) for name in (SERVICE, "others"))
-        self.clock = FakeClock(at(0))
-        self.store = store
-        self.monitor = Monitor(self.bus, store, self.telemetry, clock=self.clock, terms=terms_of(WatchSettings()))
-        handlers.register(self.bus, monitor=self.monitor)
-        self.said: list[Event] = []
-        self.broker = KafkaBroker()
-        for topic in SAID:
-            self.broker.subscriber(topic.name, group_id="listener")(self._listener(topic))
-        app = FastAPI()
-        problems.install(app)
-        app.include_router(api.routes(self.bus, self.monitor, store, clock=self.clock))
-        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://monitor")
-
-    def _listener(self, topic: topics.Topic) -> Any:
-        async def listen(message: KafkaMessage) -> None:
-            assert topic.event is not None
-            self.said.append(topic.event.model_validate_json(message.body))
-
-        return listen
-
-    async def hears(self, topic: topics.Topic, event: Event) -> None:
-        await self.others.publish(topic, event)
-
-    async def hears_telemetry(self, service: Observed) -> None:
-        for name, payload in service.close().messages:
-            await self.others.broker.publish(payload, name, key=b"inference-gateway")
-
-    async def watches(self, seconds: int, *, slow: bool, from_s: int = 0) -> None:
-        """Let seconds pass in which 12 answers a second are given."""
-        for second in range(from_s, from_s + seconds):
-            await self.monitor.take_metrics(answers(second, slow=slow))
-            self.clock.set(at(second + 2))
-            await self.monitor.tick()
-
-
-def answers(second: int, *, slow: bool) -> bytes:
-    """Return an export of 12 answers that is stamped within `second`."""
-    service = Observed()
-    for _ in range(12):
-        service.answer(450 if slow else 20)
-    request = ExportMetricsServiceRequest.FromString(service.close().payloads(topics.OTLP_METRICS)[0])
-    for metric in request.resource_metrics[0].scope_metrics[0].metrics:
-        for point in metric.histogram.data_points:
-            point.time_unix_nano = (samples.NOON_S + second) * 10**9 + 5 * 10**8
-    return request.SerializeToString()
-
-
-@asynccontextmanager
-async def running(path: Path) -> AsyncIterator[Daemon]:
-    store = SqliteTelemetryStore(path)
-    daemon = Daemon(store)
-    async with TestKafkaBroker(daemon.bus.broker, daemon.others.broker, daemon.broker):
-        await daemon.monitor.restore()
-        yield daemon
-    await daemon.http.aclose()
-    await store.aclose()
-    daemon.telemetry.close()
-
-
-@pytest.fixture
-async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
-    async with running(tmp_path / "telemetry.db") as running_daemon:
-        yield running_daemon
+from tests.unit.monitor.harness import Daemon, answers, running
+from tests.unit.monitor.samples import CORPUS_1, A, Observed, at
 
 
 async def test_slow_answers_become_traffic_and_an_alert(daemon: Daemon):
@@ -116,14 +30,16 @@ async def test_slow_answers_become_traffic_and_an_alert(daemon: Daemon):
     alert = daemon.said[-1]
     assert (alert.state, alert.bundle_digest) == (AlertState.FIRING, A)
     assert alert.causation_id == daemon.said[-2].event_id
-    assert [record.event_id for record in await daemon.store.events()] == [event.event_id for event in daemon.said]
+    assert [record.event_id for record in await (await daemon.kept()).events()] == [
+        event.event_id for event in daemon.said
+    ]
 
 
 async def test_a_change_of_an_alert_has_a_trace_that_a_rollback_can_continue(daemon: Daemon):
     await daemon.watches(3, slow=True)
-    [record] = await daemon.store.events(topic=topics.ALERT_CHANGED.name)
+    [record] = await (await daemon.kept()).events(topic=topics.ALERT_CHANGED.name)
     assert record.trace_id is not None
-    [traffic, *_] = await daemon.store.events(topic=topics.TRAFFIC_OBSERVED.name)
+    [traffic, *_] = await (await daemon.kept()).events(topic=topics.TRAFFIC_OBSERVED.name)
     assert traffic.trace_id is None
 
 
@@ -134,7 +50,7 @@ async def test_the_same_telemetry_twice_is_counted_and_kept_once(daemon: Daemon)
     daemon.clock.set(at(3))
     await daemon.monitor.tick()
     assert [event.num_answers for event in daemon.said] == [12]
-    assert len(await daemon.store.metrics("plumbline.answer.latency")) == 1
+    assert len(await (await daemon.kept()).metrics("plumbline.answer.latency")) == 1
 
 
 async def test_spans_logs_and_metrics_of_a_daemon_are_kept_and_make_no_span(daemon: Daemon):
@@ -144,9 +60,9 @@ async def test_spans_logs_and_metrics_of_a_daemon_are_kept_and_make_no_span(daem
         service.log("hello")
     service.answer(10)
     await daemon.hears_telemetry(service)
-    assert [span.name for span in await daemon.store.spans_of_trace(str(trace_id))] == ["train"]
-    assert [record.body for record in await daemon.store.logs()] == ["hello"]
-    assert len(await daemon.store.metrics("plumbline.answer.latency")) == 1
+    assert [span.name for span in await (await daemon.kept()).spans_of_trace(str(trace_id))] == ["train"]
+    assert [record.body for record in await (await daemon.kept()).logs()] == ["hello"]
+    assert len(await (await daemon.kept()).metrics("plumbline.answer.latency")) == 1
     daemon.telemetry.start()
     daemon.telemetry.close()
     assert daemon.sink.payloads(topics.OTLP_SPANS) == []
@@ -172,26 +88,12 @@ async def test_what_the_broker_does_not_take_is_said_later(daemon: Daemon, monke
     assert len(daemon.said) == 4
 
 
-async def test_alerts_do_not_wait_for_the_store(daemon: Daemon, monkeypatch: pytest.MonkeyPatch):
-    async def refuse(*_: object) -> None:
-        raise StoreUnavailable("disk full")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(daemon.store, "add_events", refuse)
-        broken.setattr(daemon.store, "delete_expired", refuse)
-        await daemon.watches(3, slow=True)
-        await daemon.monitor.clean_up()
-        assert len(daemon.said) == 4
-    assert await daemon.store.events() == ()
-    await daemon.monitor.tick()
-    assert len(await daemon.store.events()) == 4
-
-
 async def test_expired_telemetry_is_deleted(daemon: Daemon):
     old = example(topics.TRAFFIC_OBSERVED, occurred_at=at(-90 * 3600))
     await daemon.monitor.take_event(topics.TRAFFIC_OBSERVED, old)
+    await daemon.kept()
     await daemon.monitor.clean_up()
-    assert await daemon.store.events() == ()
+    assert await (await daemon.kept()).events() == ()
 
 
 async def test_status_survives_a_restart_without_the_broker(tmp_path: Path):
@@ -237,7 +139,7 @@ async def test_training_is_requested(daemon: Daemon):
     accepted = Accepted.model_validate(answer.json())
     [event] = daemon.said
     assert (event.event_id, event.batch_ids, event.reason) == (accepted.event_id, (batch_id,), "operator")
-    [record] = await daemon.store.events()
+    [record] = await (await daemon.kept()).events()
     assert record.topic == topics.TRAINING_REQUESTED.name
     assert record.trace_id is not None
 
@@ -267,6 +169,7 @@ async def test_why_and_traces_are_answered(daemon: Daemon):
         span.set_attributes({"plumbline.answer.id": "answer-1", "plumbline.bundle.digest": A})
         trace_id = current_trace_id()
     await daemon.hears_telemetry(service)
+    await daemon.kept()
     walk = Why.model_validate((await daemon.http.get("/v1/why/answer-1")).json())
     assert [step.kind for step in walk.steps] == ["answer", "bundle", "corpus-version"]
     spans = (await daemon.http.get(f"/v1/traces/{trace_id}")).json()
@@ -295,3 +198,87 @@ def test_the_latency_limit_must_be_a_boundary():
 
 def test_the_rule_says_the_limit_that_is_set():
     assert terms_of(WatchSettings(latency_limit_ms=500)).rules[0].wording == "answers over 500 ms"
+
+
+# ---- train now
+
+
+async def asks_to_train(daemon: Daemon, *batch_ids: UUID) -> httpx.Response:
+    body = {"domain": "law", "batch_ids": [str(batch_id) for batch_id in batch_ids]}
+    return await daemon.http.post("/v1/training-requests", json=body)
+
+
+def requests(daemon: Daemon) -> list[tuple[UUID, ...]]:
+    return [event.batch_ids for event in daemon.said if isinstance(event, TrainingRequested)]
+
+
+async def test_a_request_waits_for_the_batches_that_are_under_way(daemon: Daemon):
+    first, second, third = uuid4(), uuid4(), uuid4()
+    for event in (samples.received(first), samples.received(second)):
+        await daemon.hears(topics.BATCH_RECEIVED, event)
+    for event in (samples.cleaned(first), samples.cleaned(third)):
+        await daemon.hears(topics.BATCH_CLEANED, event)
+    await daemon.hears(topics.BATCH_RECEIVED, samples.received(third))
+    assert (await asks_to_train(daemon)).status_code == 202
+    assert requests(daemon) == [(second,)]
+
+
+async def test_a_request_with_nothing_new_is_refused_and_says_what_to_do(daemon: Daemon):
+    answer = await asks_to_train(daemon)
+    assert answer.status_code == 409
+    problem = Problem.model_validate(answer.json())
+    assert problem.type.endswith("nothing-new")
+    assert "plumb ingest" in str(problem.next)
+    batch_id = uuid4()
+    await daemon.hears(topics.BATCH_CLEANED, samples.cleaned(batch_id))
+    await daemon.hears(topics.CORPUS_VERSIONED, samples.versioned(CORPUS_1, None, [batch_id]))
+    assert (await asks_to_train(daemon, batch_id)).status_code == 409
+    assert requests(daemon) == []
+
+
+async def test_a_batch_that_the_monitor_has_not_heard_of_is_waited_for(daemon: Daemon):
+    batch_id = uuid4()
+    assert (await asks_to_train(daemon, batch_id)).status_code == 202
+    assert requests(daemon) == [(batch_id,)]
+
+
+async def test_batches_under_way_survive_a_restart(tmp_path: Path):
+    batch_id = uuid4()
+    async with running(tmp_path / "t.db") as first:
+        await first.hears(topics.BATCH_RECEIVED, samples.received(batch_id))
+        await first.hears(topics.BATCH_RECEIVED, samples.received(uuid4(), second=-1))
+        await first.hears(topics.BATCH_CLEANED, samples.cleaned(uuid4(), pending=0))
+    async with running(tmp_path / "t.db") as second:
+        assert (await asks_to_train(second)).status_code == 202
+        assert batch_id in requests(second)[0]
+        assert len(requests(second)[0]) == 2
+
+
+# ---- dead letters and wrong clocks
+
+
+async def test_dead_letters_are_counted_once_and_survive_a_restart(tmp_path: Path):
+    service = Observed("trainer")
+    attributes = {"messaging.destination.name": "tokenizer-ready-v1", "error.type": "ArtifactMissing"}
+    service.telemetry.add(MESSAGE_DEAD_LETTERS, 2, attributes)
+    sent = service.close().messages
+    async with running(tmp_path / "t.db") as first:
+        for name, payload in (*sent, *sent):
+            await first.others.broker.publish(payload, name)
+        found = MeshStatus.model_validate((await first.http.get("/v1/status")).json()).dead_letters
+        assert [(row.topic, row.error_type, row.count) for row in found] == [
+            ("tokenizer-ready-v1", "ArtifactMissing", 2)
+        ]
+    async with running(tmp_path / "t.db") as second:
+        for name, payload in sent:
+            await second.others.broker.publish(payload, name)
+        assert MeshStatus.model_validate((await second.http.get("/v1/status")).json()).dead_letters == found
+
+
+async def test_points_of_a_wrong_clock_are_spoken_of_once_a_minute(daemon: Daemon, caplog: pytest.LogCaptureFixture):
+    for second in (-1000, -2000, -3000):
+        await daemon.monitor.take_metrics(answers(second, slow=False))
+    assert [record.num_points for record in caplog.records] == [1]
+    daemon.clock.set(at(61))
+    await daemon.monitor.take_metrics(answers(-4000, slow=False))
+    assert [record.num_points for record in caplog.records] == [1, 3]

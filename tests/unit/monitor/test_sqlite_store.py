@@ -8,9 +8,10 @@ import pytest
 
 from contracts import topics
 from services.monitor.core.events import record_of
+from shared.telemetry_store import sqlite
 from shared.telemetry_store.records import StoreUnavailable, TelemetryStore
 from shared.telemetry_store.sqlite import SqliteTelemetryStore
-from tests.unit.monitor.samples import received
+from tests.unit.monitor.samples import at, received
 from tests.unit.monitor.store_contract import TelemetryStoreContract, span
 
 
@@ -46,3 +47,19 @@ async def test_a_store_that_cannot_write_asks_to_try_again(tmp_path: Path, store
     other.close()
     await store.add_spans([span("a", 1)])
     assert len(await store.spans_of_trace("a" * 32)) == 1
+
+
+async def test_expired_telemetry_goes_a_slice_a_transaction(
+    store: SqliteTelemetryStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sqlite, "MAX_DELETED_ROWS", 10)
+    old_s = -91 * 86_400
+    await store.add_spans([span("a", number, second=old_s, links=("b",)) for number in range(25)])
+    before, commits = store._writer.total_changes, []
+    store._writer.set_trace_callback(
+        lambda said: commits.append(store._writer.total_changes) if said == "COMMIT" else None
+    )
+    assert await store.delete_expired(at(0)) == 50
+    sizes = [after - earlier for earlier, after in zip([before, *commits], commits, strict=False)]
+    assert max(sizes) == 10
+    assert sum(sizes) == 50

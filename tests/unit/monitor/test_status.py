@@ -171,3 +171,12 @@ def test_a_record_that_the_contracts_do_not_know_is_no_event():
     assert event_of(record.model_copy(update={"topic": "gone-v1"})) is None
     assert event_of(record.model_copy(update={"topic": topics.OTLP_LOGS.name})) is None
     assert event_of(record.model_copy(update={"event": {}})) is None
+
+
+def test_a_bundle_that_failed_says_at_which_gates():
+    reasons = ("passed: accuracy 0.800 is at least 0.500", "FAILED: it is worse than what serves on old documents")
+    refused = summary(samples.evaluated(A, CORPUS_1, passed=False, reasons=reasons))
+    assert refused.endswith("; FAILED: it is worse than what serves on old documents")
+    assert "at least 0.500" not in refused
+    assert "worse" in summary(samples.evaluated(A, CORPUS_1, passed=False, reasons=reasons, scores=()))
+    assert "FAILED" not in summary(samples.evaluated(A, CORPUS_1, passed=True, reasons=reasons[:1]))
