@@ -20,7 +20,6 @@ SEARCHABLE_ATTRIBUTES: frozenset[AttributeName] = frozenset(
         "plumbline.batch.id",
         "plumbline.bundle.digest",
         "plumbline.corpus.digest",
-        "plumbline.tokenizer.digest",
     }
 )
 """Attributes of spans by which spans are found; each is the identity of something."""

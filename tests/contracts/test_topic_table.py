@@ -1,6 +1,8 @@
 """The topic table's own rules, and those of the names beside it."""
 
 import re
+from pathlib import Path
+from typing import get_args
 from uuid import UUID
 
 import pytest
@@ -10,6 +12,11 @@ from contracts.envelope import derived_id
 from contracts.topics import ALL_DAEMONS, EVENT_TOPICS, OTLP_TOPICS, TOPICS, Topic
 
 EVENT_TOPIC_NAME = re.compile(r"^[a-z]+(-[a-z]+)+-v[1-9][0-9]*$")
+
+
+def source_of(*folders: str) -> str:
+    root = Path(__file__).parents[2]
+    return "".join(path.read_text(encoding="utf-8") for folder in folders for path in (root / folder).rglob("*.py"))
 
 
 def test_names_and_events_are_unique() -> None:
@@ -79,3 +86,16 @@ def test_metric_names_are_unique_and_their_bounds_rise() -> None:
 def test_the_latency_histogram_has_a_boundary_at_the_limit() -> None:
     assert telemetry.LATENCY_LIMIT_MS == 300
     assert 300 in telemetry.ANSWER_LATENCY.bounds
+
+
+@pytest.mark.parametrize("name", get_args(telemetry.AttributeName))
+def test_every_attribute_name_is_used(name: str) -> None:
+    sources = [
+        path.read_text(encoding="utf-8") for folder in ("shared", "services") for path in Path(folder).rglob("*.py")
+    ]
+    assert any(f'"{name}"' in source for source in sources)
+
+
+def test_every_metric_is_recorded() -> None:
+    constants = {name for name, value in vars(telemetry).items() if isinstance(value, telemetry.Metric)}
+    assert {name for name in constants if not re.search(rf"\b{name}\b", source_of("shared", "services"))} == set()
