@@ -58,7 +58,7 @@ def daemon_app(
                 await asyncio.wait([running])
                 await bus.broker.stop()
 
-    app = FastAPI(title=f"Plumbline {bus.service}", version="1", lifespan=lifespan)
+    app = FastAPI(title=f"Plumbline {bus.service}", version="1", lifespan=lifespan, responses=problems.RESPONSES)
     app.state.bus = bus
     problems.install(app)
 

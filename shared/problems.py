@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem bodies, the same in every HTTP daemon."""
 
 import logging
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,6 +12,12 @@ from contracts.api import Problem
 from shared.errors import ArtifactMissing, InvalidDocuments, PermanentError, RequestRefused, TransientError
 
 MEDIA_TYPE = "application/problem+json"
+RESPONSE: dict[str, Any] = {
+    "description": "Refused; the body says why and what to do next",
+    "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
+}
+"""How an error stands in the OpenAPI document."""
+RESPONSES: dict[int | str, dict[str, Any]] = {"4XX": RESPONSE, "5XX": RESPONSE}
 
 log = logging.getLogger(__name__)
 

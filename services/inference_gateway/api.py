@@ -14,17 +14,16 @@ from contracts.api import (
     Fault,
     FaultRequest,
     GatewayInfo,
-    Problem,
 )
 from contracts.envelope import Digest
 from services.inference_gateway.serving import Assigned, Serving
 from shared.daemon import check_operator
 from shared.errors import RequestRefused
-from shared.problems import problem_of
+from shared.problems import RESPONSE, problem_of
 from shared.settings import OperatorSettings
 
 NEXT_STEP = "submit documents with `plumb ingest FILE`, then watch `plumb status --watch`"
-PROBLEMS: dict[int | str, dict[str, Any]] = {429: {"model": Problem}, 503: {"model": Problem}}
+PROBLEMS: dict[int | str, dict[str, Any]] = {429: RESPONSE, 503: RESPONSE}
 
 Traceparent = Annotated[str | None, Header(description="W3C trace context; the answer's span continues it")]
 Authorization = Annotated[str | None, Header(description="Bearer token of the operator")]

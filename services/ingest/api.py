@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Path, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from contracts.api import BatchReceipt, Problem
+from contracts.api import BatchReceipt
 from contracts.corpus import BatchReceived, Document
 from contracts.envelope import Domain
 from services.ingest import core
@@ -17,7 +17,7 @@ from services.ingest.adapters import Intake
 from services.ingest.settings import BatchLimits
 from shared.clock import Clock
 from shared.errors import InvalidDocuments, RequestRefused
-from shared.problems import MEDIA_TYPE, problem_of, problem_response
+from shared.problems import RESPONSE, problem_of, problem_response
 
 NDJSON = "application/x-ndjson"
 MEDIA_TYPES = frozenset({NDJSON, "application/jsonl", "application/x-jsonlines"})
@@ -25,7 +25,6 @@ DRAIN_BYTES = 1 << 30
 DRAIN_S = 30.0
 """How much of a refused body, and how long, is read and thrown away, so that the client gets to read why."""
 
-PROBLEM_DOCS = {"model": Problem, "content": {MEDIA_TYPE: {}}}
 BODY_DOCS = {
     "requestBody": {
         "required": True,
@@ -44,7 +43,7 @@ def router(*, intake: Intake, limits: BatchLimits, clock: Clock) -> APIRouter:
         status_code=201,
         summary="Hand over a batch of documents",
         response_model=BatchReceipt,
-        responses={413: PROBLEM_DOCS, 415: PROBLEM_DOCS, 422: PROBLEM_DOCS, 503: PROBLEM_DOCS},
+        responses=dict.fromkeys((413, 415, 422, 503), RESPONSE),
         openapi_extra=BODY_DOCS,
     )
     async def post_batch(
