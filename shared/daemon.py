@@ -129,5 +129,5 @@ def check_operator(settings: OperatorSettings, authorization: str | None) -> Non
     if not token or not hmac.compare_digest(given.encode(), token.encode()):
         raise RequestRefused(
             403, "not-the-operator", "Only the operator may do this", "the operator token is missing or wrong",
-            next_step="send `Authorization: Bearer TOKEN`; the embedded mesh keeps its token in the state directory",
+            next_step="send `Authorization: Bearer TOKEN`; it lies in the folder of secrets, as plumbline_operator_token",
         )  # fmt: skip

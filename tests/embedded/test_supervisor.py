@@ -42,7 +42,7 @@ def test_daemons_start_after_the_topics_with_their_addresses_and_leave_nothing_b
 
     token = mesh.layout.token.read_text()
     assert stat.S_IMODE(mesh.layout.token.stat().st_mode) == 0o600
-    assert mesh.get("inference-gateway", "/environment").json()["PLUMBLINE_OPERATOR_TOKEN"] == token
+    assert mesh.get("inference-gateway", "/environment").json()["PLUMBLINE_SECRETS_DIR"] == str(mesh.layout.secrets)
     assert token not in mesh.layout.record.read_text()
 
     grandchild = mesh.post("ingest", "/child").json()["pid"]

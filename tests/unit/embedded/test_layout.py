@@ -1,7 +1,8 @@
 import stat
 from pathlib import Path
 
-from shared.embedded.layout import layout_of, operator_token, prepare, rotate
+from shared.embedded.layout import layout_of, make_secrets, operator_token, prepare, rotate
+from shared.secrets import PAIRS
 
 
 def test_the_token_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
@@ -10,6 +11,21 @@ def test_the_token_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
     assert len(token) >= 32
     assert operator_token(layout) == token
     assert stat.S_IMODE(layout.token.stat().st_mode) == 0o600
+    assert stat.S_IMODE(layout.secrets.stat().st_mode) == 0o700
+
+
+def test_the_token_of_a_former_state_directory_moves_into_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "operator.token").write_text("as before\n")
+    layout = layout_of(tmp_path)
+    make_secrets(layout)
+    assert operator_token(layout) == "as before"
+    assert not (tmp_path / "operator.token").exists()
+    assert {pair.private for pair in PAIRS} <= {path.name for path in layout.secrets.iterdir()}
+
+
+def test_the_environment_s_token_wins_over_the_file_s(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("PLUMBLINE_OPERATOR_TOKEN", "from the environment")
+    assert operator_token(layout_of(tmp_path)) == "from the environment"
 
 
 def test_a_relative_state_directory_becomes_absolute(tmp_path: Path, monkeypatch) -> None:

@@ -2,22 +2,25 @@ from pathlib import Path
 
 from contracts.topics import ALL_DAEMONS
 from shared.embedded.layout import layout_of
-from shared.embedded.plan import BROKER, CACHE, DAEMONS, OPERATED, Addresses, daemon_spec, names_of
+from shared.embedded.plan import BROKER, CACHE, DAEMONS, TRUSTED, Addresses, daemon_spec, names_of
 
 PORTS = {name: 20_000 + number for number, name in enumerate(names_of(DAEMONS))}
 ADDRESSES = Addresses(ports=PORTS)
 LAYOUT = layout_of(Path("/state dir"))
 
 
-def test_every_daemon_of_the_topic_table_has_a_process_and_only_operated_ones_the_token() -> None:
-    specs = [daemon_spec(daemon, ADDRESSES, LAYOUT, token="secret") for daemon in DAEMONS]
+def test_every_daemon_of_the_topic_table_has_a_process_and_only_trusted_ones_the_secrets() -> None:
+    specs = [daemon_spec(daemon, ADDRESSES, LAYOUT) for daemon in DAEMONS]
     assert tuple(spec.name for spec in specs) == ALL_DAEMONS
-    assert {spec.name for spec in specs if "PLUMBLINE_OPERATOR_TOKEN" in spec.environment} == OPERATED
+    assert {
+        spec.name for spec in specs if spec.environment.get("PLUMBLINE_SECRETS_DIR") == "/state dir/secrets"
+    } == TRUSTED
+    assert {spec.name for spec in specs if "PLUMBLINE_SECRETS_DIR" in spec.environment} == TRUSTED
     assert not any("secret" in argument for spec in specs for argument in spec.argv)
 
 
 def test_a_daemon_is_started_by_name_and_told_where_the_engines_are() -> None:
-    spec = daemon_spec(DAEMONS[1], ADDRESSES, LAYOUT, token="secret")
+    spec = daemon_spec(DAEMONS[1], ADDRESSES, LAYOUT)
     assert "services.cleaner.app:build" in spec.argv
     assert spec.environment["PLUMBLINE_KAFKA__BOOTSTRAP_SERVERS"] == ADDRESSES.bootstrap_servers
     assert spec.environment["PLUMBLINE_ARTIFACTS__URL"] == "file:///state dir/artifacts"

@@ -26,6 +26,8 @@ STATUSES = {
     "ChildCrashed": 422,
     "RequestRefused": 409,
     "MeshError": 500,
+    "SecretRefused": 500,
+    "SignatureRefused": 422,
 }
 CLASSES = {name: kind for name, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, PlumblineError)}
 
