@@ -130,6 +130,15 @@ class RollbackRequest(Contract):
     cause: Literal["operator", "drill"] = "operator"
 
 
+class RolloutTimes(Contract):
+    """How long the phases of a rollout last at this release-manager, in seconds; the settings `PLUMBLINE_ROLLOUT__*`."""
+
+    min_canary_s: float
+    max_hold_s: float
+    settle_s: float
+    window_s: float
+
+
 class Accepted(Contract):
     """A request became an event; its effect follows."""
 

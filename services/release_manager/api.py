@@ -5,13 +5,14 @@ from uuid import uuid4
 
 from fastapi import APIRouter, Header
 
-from contracts.api import Accepted, RollbackRequest
+from contracts.api import Accepted, RollbackRequest, RolloutTimes
 from contracts.envelope import Domain
 from contracts.release import Cause, ReleaseRequested, ReleaseState
 from contracts.topics import RELEASE_REQUESTED
 from services.release_manager.core.effects import RequestDeclined
 from services.release_manager.core.rollout import what_to_roll_back
 from services.release_manager.run import Releases
+from services.release_manager.settings import RolloutRules
 from shared.bus import Bus
 from shared.clock import Clock
 from shared.daemon import check_operator
@@ -44,6 +45,22 @@ def routes(bus: Bus, releases: Releases, *, clock: Clock, operator: OperatorSett
         )
         await bus.publish(RELEASE_REQUESTED, event)
         return Accepted(event_id=event.event_id)
+
+    return router
+
+
+def times(rules: RolloutRules) -> APIRouter:
+    """Return the endpoint that says how long rollouts take here."""
+    router = APIRouter(tags=["release"])
+
+    @router.get("/v1/rollout-times", summary="How long the phases of a rollout last")
+    async def rollout_times() -> RolloutTimes:
+        return RolloutTimes(
+            min_canary_s=rules.min_canary_s,
+            max_hold_s=rules.max_hold_s,
+            settle_s=rules.settle_s,
+            window_s=rules.window_s,
+        )
 
     return router
 

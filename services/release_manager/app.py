@@ -5,7 +5,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from services.release_manager.adapters import SnapshotRefs
-from services.release_manager.api import routes
+from services.release_manager.api import routes, times
 from services.release_manager.handlers import register
 from services.release_manager.run import Releases
 from services.release_manager.settings import Settings
@@ -34,4 +34,5 @@ def build() -> FastAPI:
         background=[partial(every, settings.tick_s, releases.tick)],
     )
     app.include_router(routes(bus, releases, clock=clock, operator=settings))
+    app.include_router(times(settings.rollout))
     return app

@@ -46,11 +46,17 @@ def ask(
 
 def _classify(client: httpx.Client, request: ClassifyRequest, layout: Layout, *, as_json: bool) -> None:
     answer = answer_of(client.post("/v1/classify", json=request.model_dump(mode="json")), ClassifyAnswer)
-    layout.last_answer.write_text(answer.answer_id, encoding="utf-8")
+    _remember(layout, answer.answer_id)
     if as_json:
         screen.show_json(answer)
     else:
         screen.stdout().print(table_of(answer))
+
+
+def _remember(layout: Layout, answer_id: str) -> None:
+    """Note the answer for `plumb why`; where the mesh runs elsewhere, the state directory may not be there yet."""
+    layout.root.mkdir(parents=True, exist_ok=True)
+    layout.last_answer.write_text(answer_id, encoding="utf-8")
 
 
 def table_of(answer: ClassifyAnswer) -> Table:
@@ -70,7 +76,7 @@ def _complete(client: httpx.Client, request: CompleteRequest, layout: Layout, *,
             source.response.read()
             check(source.response)
         done = _show_stream(source.iter_sse(), prompt=request.prompt, as_json=as_json)
-    layout.last_answer.write_text(done.answer_id, encoding="utf-8")
+    _remember(layout, done.answer_id)
     if not as_json:
         screen.stdout().print(f"\n[dim]bundle {screen.short(done.bundle_digest)}  answer {done.answer_id}[/]")
 

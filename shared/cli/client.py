@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from contracts.api import Problem
 from shared.cli.errors import ArgumentRefused, DaemonUnreachable, ProblemAnswered
-from shared.embedded.control import running_mesh
+from shared.cli.target import Target, target_of
 from shared.embedded.layout import Layout
 
 TIMEOUT_S = 60.0
@@ -23,23 +23,34 @@ def daemon(layout: Layout, name: str) -> Iterator[httpx.Client]:
     """Open a client of one daemon.
 
     Args:
-        layout: The state directory of the mesh.
+        layout: The state directory of the mesh, which counts unless settings name another mesh.
         name: The daemon, e.g. `monitor`.
 
     Raises:
         MeshNotRunning: No mesh runs there.
         DaemonUnreachable: The daemon does not answer.
     """
-    record = running_mesh(layout)
-    url = record.urls[name]
+    with client_of(target_of(layout), layout, name) as client:
+        yield client
+
+
+@contextmanager
+def client_of(target: Target, layout: Layout, name: str) -> Iterator[httpx.Client]:
+    """Open a client of one daemon of a mesh that was found before.
+
+    Raises:
+        MeshNotRunning: Its address is not known.
+        DaemonUnreachable: It does not answer.
+    """
+    url = target.url(name)
     try:
         with httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False) as client:
             yield client
     except httpx.TransportError as error:
         reason = str(error) or type(error).__name__
+        where = f"{layout.log(name)}; a crashed daemon is back within seconds" if target.record else "the daemon's log"
         raise DaemonUnreachable(
-            f"{name} does not answer at {url} ({reason}).",
-            next_step=f"Look at `plumb status` and {layout.log(name)}; a crashed daemon is back within seconds.",
+            f"{name} does not answer at {url} ({reason}).", next_step=f"Look at `plumb status` and {where}."
         ) from error
 
 

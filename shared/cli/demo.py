@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from shared.cli.options import DEFAULT_DOMAIN, Domain
+
 DEMO_STATE_DIR = Path(".plumbline-demo")
 
 StateDir = Annotated[
@@ -13,6 +15,6 @@ StateDir = Annotated[
 ]
 
 
-def demo(*, state_dir: StateDir = DEMO_STATE_DIR) -> None:
+def demo(*, domain: Domain = DEFAULT_DOMAIN, state_dir: StateDir = DEMO_STATE_DIR) -> None:
     """Play the whole story: ingest, train, release, canary, rollback drill, and why."""
-    raise typer.Exit(import_module("shared.demo.play").main(state_dir))
+    raise typer.Exit(import_module("shared.demo.play").main(state_dir, domain=domain))

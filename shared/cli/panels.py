@@ -10,6 +10,7 @@ from rich.table import Table
 from contracts.api import AlertStatus, DeadLetterCount, DomainStatus, StageStatus, TrafficStatus
 from contracts.evaluation import Score
 from contracts.release import ReleaseState
+from shared.cli.health import DaemonHealth
 from shared.cli.screen import short
 from shared.embedded.policy import Phase
 from shared.embedded.record import MeshRecord, ProcessRecord
@@ -32,6 +33,16 @@ def processes_table(record: MeshRecord) -> RenderableType:
         table.add_row(
             process.name, f"[{style}]{process.phase}[/]", str(process.port), pid, str(process.restarts), _note(process)
         )
+    return table
+
+
+def daemons_table(daemons: tuple[DaemonHealth, ...]) -> RenderableType:
+    """Return what the daemons of a mesh that runs elsewhere say of themselves, one a line."""
+    table = Table("daemon", "state", "at", "", box=None, title=None, header_style="dim")
+    styles = {"ready": "green", "unready": "yellow", "no answer": "red"}
+    for daemon in daemons:
+        state = f"[{styles[daemon.state]}]{daemon.state}[/]"
+        table.add_row(daemon.name, state, escape(daemon.url), escape(daemon.reason or ""))
     return table
 
 

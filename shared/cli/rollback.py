@@ -6,9 +6,10 @@ import typer
 
 from contracts.api import Accepted, RollbackRequest
 from shared.cli import screen
-from shared.cli.client import answer_of, daemon, request_of
+from shared.cli.client import answer_of, client_of, request_of
 from shared.cli.options import DEFAULT_DOMAIN, DEFAULT_STATE_DIR, AsJson, Domain, StateDir
-from shared.embedded.layout import layout_of, operator_token
+from shared.cli.target import target_of
+from shared.embedded.layout import layout_of
 
 Reason = Annotated[str, typer.Option("--reason", help="Why, for the record; at most 500 characters.")]
 
@@ -23,11 +24,12 @@ def rollback(
     """Take the candidate back, or the last release where none is on its way."""
     request = request_of(RollbackRequest, reason=reason)
     layout = layout_of(state_dir)
-    with daemon(layout, "release-manager") as client:
+    target = target_of(layout)
+    with client_of(target, layout, "release-manager") as client:
         response = client.post(
             f"/v1/domains/{domain}/rollback",
             json=request.model_dump(mode="json"),
-            headers={"authorization": f"Bearer {operator_token(layout)}"},
+            headers=target.as_operator(),
         )
         accepted = answer_of(response, Accepted)
     if as_json:

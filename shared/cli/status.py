@@ -1,4 +1,4 @@
-"""`plumb status`: processes from mesh.json, everything else from the monitor."""
+"""`plumb status`: processes from mesh.json or the daemons themselves, everything else from the monitor."""
 
 import time
 from typing import Annotated
@@ -10,11 +10,12 @@ from rich.live import Live
 
 from contracts.api import MeshStatus
 from shared.cli import screen
-from shared.cli.client import answer_of, daemon
+from shared.cli.client import answer_of, client_of
 from shared.cli.errors import DaemonUnreachable, ProblemAnswered
+from shared.cli.health import DaemonHealth, health_of
 from shared.cli.options import DEFAULT_STATE_DIR, AsJson, StateDir
-from shared.cli.panels import dead_letters_table, domain_panel, processes_table
-from shared.embedded.control import running_mesh
+from shared.cli.panels import daemons_table, dead_letters_table, domain_panel, processes_table
+from shared.cli.target import Target, target_of
 from shared.embedded.layout import Layout, layout_of
 from shared.embedded.record import MeshRecord
 
@@ -27,13 +28,15 @@ class Status(BaseModel):
     """What `plumb status --json` prints.
 
     Attributes:
-        mesh: The processes.
+        mesh: The processes; None of a mesh that runs elsewhere.
+        daemons: What the daemons of a mesh that runs elsewhere say of themselves.
         domains: What the monitor knows of stages, releases and alerts; None while it cannot be asked.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    mesh: MeshRecord
+    mesh: MeshRecord | None
+    daemons: tuple[DaemonHealth, ...] = ()
     domains: MeshStatus | None
 
 
@@ -43,40 +46,42 @@ def status(*, watch: Watch = False, state_dir: StateDir = DEFAULT_STATE_DIR, as_
     if watch and not as_json:
         _watch(layout)
         return
-    record = running_mesh(layout)
+    target = target_of(layout)
     try:
-        domains, failure = ask_monitor(layout), None
+        domains, failure = ask_monitor(target, layout), None
     except (DaemonUnreachable, ProblemAnswered) as error:
         domains, failure = None, error
     if as_json:
-        screen.show_json(Status(mesh=record, domains=domains))
+        daemons = () if target.record else health_of(target)
+        screen.show_json(Status(mesh=target.record, daemons=daemons, domains=domains))
     else:
-        screen.stdout().print(view(record, domains))
+        screen.stdout().print(view(target, domains))
     if failure:
         raise failure
 
 
-def ask_monitor(layout: Layout) -> MeshStatus:
+def ask_monitor(target: Target, layout: Layout) -> MeshStatus:
     """Return what the monitor knows."""
-    with daemon(layout, "monitor") as client:
+    with client_of(target, layout, "monitor") as client:
         return answer_of(client.get("/v1/status"), MeshStatus)
 
 
-def view(record: MeshRecord, domains: MeshStatus | None) -> RenderableType:
+def view(target: Target, domains: MeshStatus | None) -> RenderableType:
     """Return the whole status for people."""
+    processes = processes_table(target.record) if target.record else daemons_table(health_of(target))
     if domains is None:
-        return processes_table(record)
+        return processes
     panels = [domain_panel(domain, now=domains.at) for domain in domains.domains]
     dead = [dead_letters_table(domains.dead_letters)] if domains.dead_letters else []
-    return Group(processes_table(record), *(panels or ["no documents yet. Next: `plumb ingest FILE...`"]), *dead)
+    return Group(processes, *(panels or ["no documents yet. Next: `plumb ingest FILE...`"]), *dead)
 
 
 def _watch(layout: Layout) -> None:
     with Live(console=screen.stdout(), screen=False, auto_refresh=False) as live:
         while True:
-            record = running_mesh(layout)
+            target = target_of(layout)
             try:
-                live.update(view(record, ask_monitor(layout)), refresh=True)
+                live.update(view(target, ask_monitor(target, layout)), refresh=True)
             except (DaemonUnreachable, ProblemAnswered) as error:
-                live.update(Group(view(record, None), f"[yellow]{error}[/]"), refresh=True)
+                live.update(Group(view(target, None), f"[yellow]{error}[/]"), refresh=True)
             time.sleep(REFRESH_S)

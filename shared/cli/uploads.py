@@ -13,6 +13,7 @@ def remember(layout: Layout, domain: str, batch_ids: Sequence[UUID]) -> None:
     """Remember a domain's last batches in the state directory; a reader sees the old or the new ones whole."""
     path = _path(layout, domain)
     draft = path.with_suffix(f".{os.getpid()}")
+    layout.root.mkdir(parents=True, exist_ok=True)
     draft.write_text(json.dumps([str(batch_id) for batch_id in batch_ids]), encoding="utf-8")
     draft.replace(path)
 

@@ -14,24 +14,24 @@ import httpx
 import psutil
 from rich.console import Console
 
+from contracts.envelope import Domain
+from shared.cli.settings import mesh_settings
+from shared.cli.target import Target, named_target
 from shared.demo import story
 from shared.demo.load import Load
+from shared.demo.mesh import check_named_mesh, own_mesh
 from shared.demo.report import BundleSummary, Canary, Drill, Report, Traffic, findings
 from shared.demo.screen import Screen
-from shared.demo.settings import DEMO_SETTINGS, DOMAIN
+from shared.demo.settings import DEMO_SETTINGS
 from shared.demo.stage import Stage
 from shared.demo.statutes import Statutes, load_statutes, snippets
 from shared.demo.tail import EventTail
 from shared.demo.watch import WeightWatch
-from shared.embedded.control import environment_of, locked, start_detached, stop_mesh
-from shared.embedded.layout import Layout, layout_of, operator_token
-from shared.embedded.record import MeshPhase, MeshRecord, read_record
-from shared.embedded.settings import EmbeddedSettings
+from shared.embedded.control import locked, stop_mesh
+from shared.embedded.layout import Layout, layout_of
 from shared.errors import MeshError
 
-READY_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 40.0
-POLL_S = 0.1
 SNIPPET_CHARS = 64
 NUM_MEMORY_DIGITS = 1
 REPORT = "report.json"
@@ -41,10 +41,11 @@ PLAIN_WIDTH = 140
 """Columns where there is no terminal to ask."""
 
 
-def main(state_dir: Path, console: Console | None = None) -> int:
+def main(state_dir: Path, *, domain: Domain, console: Console | None = None) -> int:
     """Play the demo in a state directory of its own; return 0 if the records show the story, else 1.
 
-    A previous run's directory is removed first: a run starts clean or not at all.
+    A previous run's directory is emptied first: a run starts clean or not at all. Where settings name a mesh, that one is played
+    on, and only the report lies in the directory.
 
     Raises:
         MeshError: The mesh could not be started, or an act did not come to its end.
@@ -54,7 +55,7 @@ def main(state_dir: Path, console: Console | None = None) -> int:
     screen = Screen(console or Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH))
     with screen:
         try:
-            report = asyncio.run(_play(layout, screen))
+            report = asyncio.run(_play(layout, screen, domain))
         except ExceptionGroup as group:
             raise _first_error(group, layout) from group
         finally:
@@ -69,15 +70,11 @@ def main(state_dir: Path, console: Console | None = None) -> int:
     return 1 if missing else 0
 
 
-async def _play(layout: Layout, screen: Screen) -> Report:
+async def _play(layout: Layout, screen: Screen, domain: Domain) -> Report:
     began_at, began = datetime.now(UTC), time.monotonic()
     statutes = load_statutes()
-    screen.act("a  the mesh starts", "Kafka-compatible broker, cache and eight daemons, each a process of its own")
-    for name, value in DEMO_SETTINGS.items():
-        screen.say(f"  [dim]{name}={value}[/]")
-    mesh = await _started(layout)
-    screen.say(f"  ready after {mesh.ready_after_s or 0:.1f} s; gateway {mesh.urls['inference-gateway']}")
-    async with _stage(mesh, screen, layout, statutes) as stage:
+    mesh = await _mesh(layout, screen, domain)
+    async with _stage(mesh, screen, layout, statutes, domain) as stage:
         screen.act(
             "b  the first model", f"{len(statutes.first):,} articles of versions before 2025, through the ingest API"
         )
@@ -103,18 +100,35 @@ async def _play(layout: Layout, screen: Screen) -> Report:
     return report
 
 
+async def _mesh(layout: Layout, screen: Screen, domain: Domain) -> Target:
+    named = named_target(mesh_settings())
+    if named:
+        screen.act("a  the mesh is there", "\n".join(f"{name} {url}" for name, url in named.urls.items()))
+        await check_named_mesh(named, domain)
+        screen.say(f"  ready; its rollouts are short enough, and it knows no domain {domain} yet")
+        return named
+    screen.act("a  the mesh starts", "Kafka-compatible broker, cache and eight daemons, each a process of its own")
+    for name, value in DEMO_SETTINGS.items():
+        screen.say(f"  [dim]{name}={value}[/]")
+    mesh = await own_mesh(layout)
+    screen.say(f"  ready after {_ready_after_s(mesh) or 0:.1f} s; gateway {mesh.url('inference-gateway')}")
+    return mesh
+
+
 @asynccontextmanager
-async def _stage(mesh: MeshRecord, screen: Screen, layout: Layout, statutes: Statutes) -> AsyncIterator[Stage]:
-    tail = EventTail(mesh.bootstrap_servers, on_seen=screen.event)
-    watch = WeightWatch(mesh.urls["inference-gateway"], DOMAIN, on_change=screen.weights)
+async def _stage(
+    mesh: Target, screen: Screen, layout: Layout, statutes: Statutes, domain: Domain
+) -> AsyncIterator[Stage]:
+    tail = EventTail(mesh.bootstrap_servers, domain, on_seen=screen.event)
+    watch = WeightWatch(mesh.url("inference-gateway"), domain, on_change=screen.weights)
     texts = snippets(statutes.first + statutes.later, num_chars=SNIPPET_CHARS)
-    load = Load(mesh.urls["inference-gateway"], texts, domain=DOMAIN)
+    load = Load(mesh.url("inference-gateway"), texts, domain=domain)
     # A watcher that fails ends the story: what it misses could not be proved.
     async with httpx.AsyncClient(timeout=60.0) as http, asyncio.TaskGroup() as watchers:
         tasks = [watchers.create_task(tail.run()), watchers.create_task(watch.run())]
         stage = Stage(
             mesh=mesh, http=http, tail=tail, watch=watch, load=load, screen=screen, statutes=statutes,
-            operator_token=operator_token(layout),
+            domain=domain,
         )  # fmt: skip
         try:
             yield stage
@@ -149,22 +163,10 @@ def _clean(layout: Layout) -> None:
         raise MeshError(msg, next_step="leave --state-dir out, or name a new directory")
     stop_mesh(layout, within_s=STOP_TIMEOUT_S)
     with locked(layout):
-        shutil.rmtree(layout.root)
-    layout.root.mkdir(parents=True)
+        # Its contents, not the directory: in a container it may be a mount.
+        for entry in layout.root.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
     marker.touch()
-
-
-async def _started(layout: Layout) -> MeshRecord:
-    environment = {**environment_of(EmbeddedSettings(state_dir=layout.root)), **DEMO_SETTINGS}
-    supervisor = start_detached(layout, environment)
-    deadline = time.monotonic() + READY_TIMEOUT_S
-    while time.monotonic() < deadline and supervisor.poll() is None:
-        record = read_record(layout.record)
-        if record and record.phase is MeshPhase.READY:
-            return record
-        await asyncio.sleep(POLL_S)
-    msg = f"the mesh was not ready within {READY_TIMEOUT_S:.0f} s"
-    raise MeshError(msg, next_step=f"read the logs in {layout.root / 'logs'}")
 
 
 def _report(
@@ -176,8 +178,8 @@ def _report(
         began_at=began_at,
         ended_at=datetime.now(UTC),
         duration_s=time.monotonic() - began,
-        ready_after_s=stage.mesh.ready_after_s,
-        processes={process.name: process.mark.pid for process in stage.mesh.processes if process.mark},
+        ready_after_s=_ready_after_s(stage.mesh),
+        processes=_pids(stage.mesh),
         settings=DEMO_SETTINGS,
         num_documents=len(statutes.first) + len(statutes.later) + len(statutes.held_back),
         num_verbatim_later=statutes.num_verbatim,
@@ -203,11 +205,19 @@ def _traffic(load: Load) -> tuple[Traffic, ...]:
     )
 
 
-def _memory_mb(mesh: MeshRecord) -> dict[str, float]:
+def _ready_after_s(mesh: Target) -> float | None:
+    return mesh.record.ready_after_s if mesh.record else None
+
+
+def _pids(mesh: Target) -> dict[str, int]:
+    """Return the processes that can be seen: none of a mesh that runs elsewhere."""
+    return {process.name: process.mark.pid for process in mesh.record.processes if process.mark} if mesh.record else {}
+
+
+def _memory_mb(mesh: Target) -> dict[str, float]:
     """Return each process's resident memory, in megabytes."""
-    found = {}
-    for process in mesh.processes:
-        if process.mark and psutil.pid_exists(process.mark.pid):
-            rss = psutil.Process(process.mark.pid).memory_info().rss
-            found[process.name] = round(rss / 1e6, NUM_MEMORY_DIGITS)
-    return found
+    return {
+        name: round(psutil.Process(pid).memory_info().rss / 1e6, NUM_MEMORY_DIGITS)
+        for name, pid in _pids(mesh).items()
+        if psutil.pid_exists(pid)
+    }

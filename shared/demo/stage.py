@@ -21,16 +21,16 @@ from contracts.api import (
     Why,
 )
 from contracts.corpus import Document, DocumentsSubmitted
-from contracts.envelope import derived_id
+from contracts.envelope import Domain, derived_id
 from shared.cli.client import answer_of, check
+from shared.cli.target import Target
 from shared.demo.load import Load
 from shared.demo.report import Proof, Step
 from shared.demo.screen import Screen
-from shared.demo.settings import DOCUMENTS_PER_MESSAGE, DOCUMENTS_PER_UPLOAD, DOMAIN
+from shared.demo.settings import DOCUMENTS_PER_MESSAGE, DOCUMENTS_PER_UPLOAD
 from shared.demo.statutes import Statutes
 from shared.demo.tail import EventTail, Seen
 from shared.demo.watch import WeightWatch
-from shared.embedded.record import MeshRecord
 from shared.messages import cloudevent_headers
 
 NDJSON = "application/x-ndjson"
@@ -44,17 +44,18 @@ class Stage:
 
     Attributes:
         http: A client without a base URL.
-        operator_token: Lets it arm a fault.
+        domain: Whose story is played; it had none before.
     """
 
-    mesh: MeshRecord
+    mesh: Target
     http: httpx.AsyncClient
     tail: EventTail
     watch: WeightWatch
     load: Load
     screen: Screen
     statutes: Statutes
-    operator_token: str
+    domain: Domain
+    began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     began: float = field(default_factory=monotonic)
     steps: list[Step] = field(default_factory=list)
 
@@ -75,7 +76,7 @@ class Stage:
 
     async def upload(self, documents: Sequence[Document]) -> list[BatchReceipt]:
         """Send documents through the ingest API, in batches."""
-        url = f"{self.mesh.urls['ingest']}/v1/domains/{DOMAIN}/batches"
+        url = f"{self.mesh.url('ingest')}/v1/domains/{self.domain}/batches"
         receipts = []
         for part in _parts(documents, DOCUMENTS_PER_UPLOAD):
             body = "\n".join(document.model_dump_json(exclude_none=True) for document in part)
@@ -103,49 +104,45 @@ class Stage:
 
     async def train_now(self, request: TrainNowRequest) -> Accepted:
         """Ask for a corpus version now."""
-        url = f"{self.mesh.urls['monitor']}/v1/training-requests"
+        url = f"{self.mesh.url('monitor')}/v1/training-requests"
         response = await self.http.post(url, json=request.model_dump(mode="json"))
         return answer_of(response, Accepted)
 
     async def classify(self, text: str, *, user: str) -> ClassifyAnswer:
         """Ask the gateway."""
-        request = ClassifyRequest(text=text, user=user, domain=DOMAIN)
+        request = ClassifyRequest(text=text, user=user, domain=self.domain)
         response = await self.http.post(f"{self._gateway}/v1/classify", json=request.model_dump())
         return answer_of(response, ClassifyAnswer)
 
     async def arm(self, request: FaultRequest) -> Fault:
         """Make a bundle slow."""
         response = await self.http.post(
-            f"{self._gateway}/v1/operator/faults", json=request.model_dump(), headers=self._as_operator
+            f"{self._gateway}/v1/operator/faults", json=request.model_dump(), headers=self.mesh.as_operator()
         )
         return answer_of(response, Fault)
 
     async def fault(self, digest: str) -> Fault:
         """Return a bundle's fault as the gateway knows it."""
-        response = await self.http.get(f"{self._gateway}/v1/operator/faults", headers=self._as_operator)
+        response = await self.http.get(f"{self._gateway}/v1/operator/faults", headers=self.mesh.as_operator())
         check(response)
         faults = [Fault.model_validate(fault) for fault in response.json()]
         return next(fault for fault in faults if fault.bundle_digest == digest)
 
     async def why(self, subject: str) -> Why:
         """Walk from an answer back to its data."""
-        response = await self.http.get(f"{self.mesh.urls['monitor']}/v1/why/{subject}")
+        response = await self.http.get(f"{self.mesh.url('monitor')}/v1/why/{subject}")
         return answer_of(response, Why)
 
     @property
     def _gateway(self) -> str:
-        return self.mesh.urls["inference-gateway"]
-
-    @property
-    def _as_operator(self) -> dict[str, str]:
-        return {"authorization": f"Bearer {self.operator_token}"}
+        return self.mesh.url("inference-gateway")
 
     def _submission(self, documents: Sequence[Document]) -> DocumentsSubmitted:
-        name = f"{self.mesh.started_at.isoformat()}:{documents[0].document_id}"
+        name = f"{self.began_at.isoformat()}:{documents[0].document_id}"
         return DocumentsSubmitted(
             event_id=derived_id(SUBMISSIONS, name),
             occurred_at=datetime.now(UTC),
-            domain=DOMAIN,
+            domain=self.domain,
             documents=tuple(documents),
         )
 

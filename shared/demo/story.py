@@ -20,7 +20,7 @@ from shared.cli.client import check
 from shared.cli.why import tree_of
 from shared.corpus import is_held_out
 from shared.demo.report import BundleSummary, Canary, Drill
-from shared.demo.settings import DOMAIN, DRILL_AFTER_S, DRILL_DELAY_MS
+from shared.demo.settings import DRILL_AFTER_S, DRILL_DELAY_MS
 from shared.demo.stage import Stage
 from shared.demo.tail import Seen
 from shared.errors import MeshError
@@ -92,7 +92,7 @@ async def drill(stage: Stage) -> tuple[BundleSummary, Canary, Drill]:
     submitted = await stage.produce(stage.statutes.held_back)
     cleaned = await _cleaned_of(stage, {event.event_id for event in submitted})
     batch_ids = tuple(seen.event.batch_id for seen in cleaned if isinstance(seen.event, BatchCleaned))
-    await stage.train_now(TrainNowRequest(domain=DOMAIN, batch_ids=batch_ids, reason="drill"))
+    await stage.train_now(TrainNowRequest(domain=stage.domain, batch_ids=batch_ids, reason="drill"))
     stage.step("the tenth held back is submitted, and a training asked for", cleaned, began=began)
     evaluated, summary = await _trained_and_judged(stage, start)
     candidate = evaluated.bundle_digest
@@ -254,9 +254,9 @@ async def _drill_times(stage: Stage, candidate: Digest, alert: Seen, decided: Se
 
 async def _complete(stage: Stage, prompt: str) -> CompleteDone:
     request = CompleteRequest(
-        prompt=prompt, max_new_tokens=32, temperature=COMPLETION_TEMPERATURE, domain=DOMAIN, user="reader-0"
+        prompt=prompt, max_new_tokens=32, temperature=COMPLETION_TEMPERATURE, domain=stage.domain, user="reader-0"
     )
-    url = f"{stage.mesh.urls['inference-gateway']}/v1/complete"
+    url = f"{stage.mesh.url('inference-gateway')}/v1/complete"
     text, done = prompt, None
     async with aconnect_sse(stage.http, "POST", url, json=request.model_dump()) as source:
         check(source.response)

@@ -1,15 +1,15 @@
-"""Every event of the mesh as it comes, read from Kafka without a group: what the demo shows, waits for and proves things by."""
+"""Every event of one domain as it comes, read from Kafka without a group: what the demo shows, waits for and proves things by."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
-from contracts.envelope import Event
+from contracts.envelope import Domain, Event
 from contracts.topics import EVENT_TOPICS, TOPICS_BY_NAME, Topic
 from shared.errors import MeshError
 from shared.messages import decode
@@ -29,14 +29,15 @@ class Seen:
 
 
 class EventTail:
-    """Reads all event topics from their start, and their dead letters.
+    """Reads all event topics from their start, and their dead letters; what belongs to other domains is passed over.
 
     Attributes:
         seen: What came so far, in order of arrival.
     """
 
-    def __init__(self, bootstrap_servers: str, *, on_seen: Callable[[Seen], None]) -> None:
+    def __init__(self, bootstrap_servers: str, domain: Domain, *, on_seen: Callable[[Seen], None]) -> None:
         self._bootstrap_servers = bootstrap_servers
+        self._key = domain.encode()
         self._on_seen = on_seen
         self._arrived = asyncio.Condition()
         self._dead_letter: str | None = None
@@ -51,9 +52,8 @@ class EventTail:
         await consumer.start()
         try:
             async for record in consumer:
-                headers = {name: value.decode(errors="replace") for name, value in record.headers}
                 async with self._arrived:
-                    self._take(record.topic, record.value, headers)
+                    self.take(record)
                     self._arrived.notify_all()
         finally:
             await consumer.stop()
@@ -81,7 +81,7 @@ class EventTail:
                     await self._arrived.wait()
         except TimeoutError:
             msg = f"no {kind.__name__} that fits came within {within_s:.0f} s"
-            raise MeshError(msg, next_step="read the daemons' logs in the state directory") from None
+            raise MeshError(msg, next_step="read the daemons' logs") from None
 
     def all_of(self, kind: type[SomeEvent], *, start: int = 0) -> list[SomeEvent]:
         """Return the events of a kind that came so far, each once."""
@@ -92,12 +92,16 @@ class EventTail:
         """Return the event of this id, once, if it came."""
         return [seen for seen in self.seen if seen.event.event_id == event_id][:1]
 
-    def _take(self, topic_name: str, body: bytes, headers: Mapping[str, str]) -> None:
-        topic = TOPICS_BY_NAME.get(topic_name)
-        if topic is None:
-            self._dead_letter = f"{topic_name}: {headers.get('plumbline_error')}"
+    def take(self, record: ConsumerRecord) -> None:
+        """Note a record, if it is of the domain."""
+        if record.key != self._key:
             return
-        event = decode(topic, body, headers)
+        headers = {name: value.decode(errors="replace") for name, value in record.headers}
+        topic = TOPICS_BY_NAME.get(record.topic)
+        if topic is None:
+            self._dead_letter = f"{record.topic}: {headers.get('plumbline_error')}"
+            return
+        event = decode(topic, record.value, headers)
         seen = Seen(
             topic=topic,
             event=event,
@@ -110,7 +114,7 @@ class EventTail:
     def _fail_on_dead_letter(self) -> None:
         if self._dead_letter:
             msg = f"a message was dead-lettered: {self._dead_letter}"
-            raise MeshError(msg, next_step="read the daemon's log in the state directory")
+            raise MeshError(msg, next_step="read the daemon's log")
 
 
 def _dead_letters(topic: Topic) -> tuple[str, ...]:

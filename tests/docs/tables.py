@@ -17,6 +17,7 @@ from typer.main import get_command
 
 from contracts.topics import ALL_DAEMONS, DAY_H, TOPICS, Topic
 from shared.cli.app import application
+from shared.cli.settings import MeshSettings
 from shared.embedded.settings import EmbeddedSettings
 from shared.settings import DaemonSettings, OperatorSettings
 
@@ -115,17 +116,19 @@ def settings() -> str:
 
 
 def _readers(readers: list[str]) -> str:
-    return "all daemons" if readers == list(ALL_DAEMONS) else ", ".join(readers)
+    others = [reader for reader in readers if reader not in ALL_DAEMONS]
+    return ", ".join(["all daemons", *others] if set(ALL_DAEMONS) <= set(readers) else readers)
 
 
 def all_settings() -> Iterator[tuple[str, Setting]]:
-    """Yield every setting with its reader: `plumb up` or a daemon."""
+    """Yield every setting with its reader: a daemon, `plumb up`, or the commands that talk to a mesh."""
     yield from (("`plumb up`", setting) for setting in _of_class(EmbeddedSettings, PREFIX, None))
     for daemon in ALL_DAEMONS:
         module = import_module(f"services.{daemon.replace('-', '_')}.settings")
         # The gateway keeps the operator's secret apart from its settings.
         for kind in (_settings_class(module), *((OperatorSettings,) if daemon == GATEWAY else ())):
             yield from ((daemon, setting) for setting in _of_class(kind, PREFIX, None))
+    yield from (("`plumb`", setting) for setting in _of_class(MeshSettings, PREFIX, None))
 
 
 def _settings_class(module: ModuleType) -> type[DaemonSettings]:

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from contracts.release import Cause, ReleaseState
 from contracts.topics import BUNDLE_LOADED
-from services.release_manager.api import routes
+from services.release_manager.api import routes, times
 from shared import problems
 from shared.settings import OperatorSettings
 
@@ -24,6 +24,7 @@ async def client(daemon: Daemon) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     problems.install(app)
     operator = OperatorSettings(operator_token=SecretStr("s3cret"))
+    app.include_router(times(RULES))
     app.include_router(routes(daemon.bus, daemon.releases, clock=daemon.clock, operator=operator))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://release-manager") as client:
         yield client
@@ -43,6 +44,11 @@ async def test_the_state_of_a_domain_is_shown(daemon: Daemon, client: httpx.Asyn
     answer = await client.get("/v1/domains/law/release")
     assert answer.status_code == 200
     assert weights(ReleaseState.model_validate(answer.json())) == {"a": 90, "b": 10}
+
+
+async def test_the_times_of_rollouts_are_shown(client: httpx.AsyncClient) -> None:
+    shown = (await client.get("/v1/rollout-times")).json()
+    assert shown == {name: getattr(RULES, name) for name in ("min_canary_s", "max_hold_s", "settle_s", "window_s")}
 
 
 @pytest.mark.parametrize("method_and_path", [("GET", "/v1/domains/history/release"), ("POST", ROLLBACK)])
