@@ -1,24 +1,18 @@
-"""Content-addressed, immutable artifacts and, beside them, refs: small named pointers. On any fsspec file system.
+"""Content-addressed, immutable artifacts and, beside them, refs: small named pointers. In a folder or in an S3 bucket.
 
-An artifact's name is the SHA-256 of its bytes. It is written under a temporary name, flushed to disk and renamed, so a
-half-written one is never visible, also after `kill -9`; every read verifies the digest. A ref is replaced the same way and
-has one writer.
+An artifact's name is the SHA-256 of its bytes. A half-written one is never visible, also after `kill -9`; every read verifies
+the digest. A ref is replaced whole; who decides from what it read names that version, and loses to whoever was faster.
 """
 
 import hashlib
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
 from uuid import uuid4
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
-
+from shared.blobs import ABSENT, Blobs, Expected, FolderBlobs, Version
 from shared.errors import ArtifactCorrupt, ArtifactMissing
 
-CHUNK_BYTES = 1 << 20
+__all__ = ["ABSENT", "ArtifactStore", "Expected", "Version", "file_digest"]
 
 
 class ArtifactStore:
@@ -28,9 +22,9 @@ class ArtifactStore:
         """Open the store.
 
         Args:
-            url: An fsspec URL, e.g. `file:///srv/artifacts` or `s3://bucket/prefix`.
+            url: `file:///srv/artifacts` or `s3://bucket/prefix`.
         """
-        self._fs, self._root = fsspec.core.url_to_fs(url)
+        self._blobs = _open(url)
 
     # ---- artifacts
 
@@ -38,21 +32,19 @@ class ArtifactStore:
         """Store `data` and return its digest."""
         digest = hashlib.sha256(data).hexdigest()
         if not self.exists(digest):
-            with _AtomicFile(self._fs, self._artifact_path(digest)) as file:
-                file.write(data)
+            self._blobs.keep(_artifact_name(digest), data)
         return digest
 
     def put_file(self, path: Path) -> str:
         """Store a local file and return its digest."""
         digest = file_digest(path)
         if not self.exists(digest):
-            with path.open("rb") as source, _AtomicFile(self._fs, self._artifact_path(digest)) as file:
-                shutil.copyfileobj(source, file, CHUNK_BYTES)
+            self._blobs.keep(_artifact_name(digest), path)
         return digest
 
     def exists(self, digest: str) -> bool:
         """Whether an artifact of this digest is stored."""
-        return bool(self._fs.exists(self._artifact_path(digest)))
+        return self._blobs.exists(_artifact_name(digest))
 
     def read_bytes(self, digest: str) -> bytes:
         """Return an artifact's bytes.
@@ -61,11 +53,11 @@ class ArtifactStore:
             ArtifactMissing: There is none.
             ArtifactCorrupt: What is stored does not match the digest.
         """
-        data = self._read(self._artifact_path(digest))
-        if data is None:
+        found = self._blobs.read(_artifact_name(digest))
+        if found is None:
             raise _missing(digest)
-        _verify(digest, hashlib.sha256(data).hexdigest())
-        return data
+        _verify(digest, hashlib.sha256(found[0]).hexdigest())
+        return found[0]
 
     def fetch(self, digest: str, target: Path) -> None:
         """Copy an artifact to a local file, verified; `target` appears whole or not at all.
@@ -76,99 +68,70 @@ class ArtifactStore:
         """
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.{uuid4().hex}")
-        found = hashlib.sha256()
         try:
-            with self._fs.open(self._artifact_path(digest), "rb") as source, partial.open("wb") as file:
-                while chunk := source.read(CHUNK_BYTES):
-                    found.update(chunk)
-                    file.write(chunk)
-            _verify(digest, found.hexdigest())
+            if not self._blobs.fetch(_artifact_name(digest), partial):
+                raise _missing(digest)
+            _verify(digest, file_digest(partial))
             partial.replace(target)
-        except FileNotFoundError:
-            raise _missing(digest) from None
         finally:
             partial.unlink(missing_ok=True)
 
     # ---- refs
 
-    def write_ref(self, name: str, data: bytes) -> None:
-        """Point `name` (slash-separated) at `data`; readers see the old or the new value, never a mix."""
-        with _AtomicFile(self._fs, self._ref_path(name)) as file:
-            file.write(data)
+    def write_ref(self, name: str, data: bytes, *, expected: Version | Expected = Expected.ANYTHING) -> Version:
+        """Point `name` (slash-separated) at `data`; readers see the old or the new value, never a mix.
+
+        Args:
+            name: The ref.
+            data: Its new value.
+            expected: The version that was read, or `ABSENT`: then of all who write at the same instant exactly one wins.
+
+        Returns:
+            The new version.
+
+        Raises:
+            RefConflict: The ref is not what was expected; nothing was written.
+        """
+        return self._blobs.write(_ref_name(name), data, expected=expected)
 
     def read_ref(self, name: str) -> bytes | None:
         """Return what `name` points at, or None."""
-        return self._read(self._ref_path(name))
+        found = self.read_ref_version(name)
+        return found[0] if found else None
+
+    def read_ref_version(self, name: str) -> tuple[bytes, Version] | None:
+        """Return what `name` points at and the version to name when it is replaced, or None."""
+        return self._blobs.read(_ref_name(name))
 
     def delete_ref(self, name: str) -> None:
         """Remove a ref; absent is fine."""
-        if self._fs.exists(self._ref_path(name)):
-            self._fs.rm_file(self._ref_path(name))
+        self._blobs.delete(_ref_name(name))
 
     def ref_names(self, prefix: str) -> Iterator[str]:
-        """Yield the names of the refs below the folder `prefix`, sorted."""
-        folder = f"{self._root}/refs/{prefix}"
-        if not self._fs.exists(folder):
-            return
-        for path in sorted(self._fs.find(folder)):
-            name = path[path.rindex("/refs/") + len("/refs/") :]
-            if not name.rpartition("/")[2].startswith("."):
-                yield name
-
-    # ---- paths
-
-    def _artifact_path(self, digest: str) -> str:
-        return f"{self._root}/sha256/{digest[:2]}/{digest}"
-
-    def _ref_path(self, name: str) -> str:
-        return f"{self._root}/refs/{name}"
-
-    def _read(self, path: str) -> bytes | None:
-        try:
-            with self._fs.open(path, "rb") as file:
-                return bytes(file.read())
-        except FileNotFoundError:
-            return None
-
-
-class _AtomicFile:
-    """A file that appears under its name when it is complete.
-
-    Object stores make an object visible when it is closed; on a local disk it is flushed and renamed.
-    """
-
-    def __init__(self, fs: Any, path: str) -> None:  # noqa: ANN401 (fsspec is untyped)
-        self._fs = fs
-        self._path = path
-        self._is_local = isinstance(fs, LocalFileSystem)
-        folder, _, name = path.rpartition("/")
-        self._partial = f"{folder}/.{name}.{uuid4().hex}" if self._is_local else path
-
-    def __enter__(self) -> IO[bytes]:
-        self._fs.makedirs(self._path.rpartition("/")[0], exist_ok=True)
-        self._file: IO[bytes] = Path(self._partial).open("wb") if self._is_local else self._fs.open(self._partial, "wb")
-        return self._file
-
-    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        if not self._is_local:
-            # Closing would publish what was written so far; fsspec discards it instead.
-            self._file.discard() if error and hasattr(self._file, "discard") else self._file.close()
-            return
-        try:
-            if error is None:
-                self._file.flush()
-                os.fsync(self._file.fileno())
-            self._file.close()
-            if error is None:
-                Path(self._partial).replace(self._path)
-        finally:
-            Path(self._partial).unlink(missing_ok=True)
+        """Yield the names of the refs below the folder `prefix`, sorted. A listing: not for what is done often."""
+        return (name.removeprefix("refs/") for name in self._blobs.names(f"refs/{prefix}"))
 
 
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a local file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _open(url: str) -> Blobs:
+    scheme, _, place = url.partition("://")
+    if scheme == "file":
+        return FolderBlobs(Path(place))
+    msg = f"artifacts cannot be kept under {url!r}: expected file:///path or s3://bucket/prefix"
+    raise ValueError(msg)
+
+
+def _artifact_name(digest: str) -> str:
+    return f"sha256/{digest[:2]}/{digest}"
+
+
+def _ref_name(name: str) -> str:
+    return f"refs/{name}"
 
 
 def _verify(expected: str, found: str) -> None:

@@ -13,6 +13,9 @@ PlumblineError
 |   +-- ChildCrashed            the child process of a run died again and again
 +-- TransientError              retrying can help: the message stays where it is
 |   +-- RunClaimed              another process works on the same run
+|   +-- RefConflict             another writer replaced a ref first
+|   +-- StorageUnavailable      artifacts cannot be read or written at the moment
+|       +-- StorageFull         there is no space left for artifacts
 +-- RequestRefused              a request cannot be met now; carries its HTTP status
 +-- SecretRefused               a secret is absent or not what it must be; a daemon that needs it does not start
 +-- MeshError                   the embedded mesh cannot start, stop or be reached
@@ -79,6 +82,18 @@ class TransientError(PlumblineError):
 
 class RunClaimed(TransientError):
     """Another process works on the same run."""
+
+
+class RefConflict(TransientError):
+    """A ref is not what its writer expected: another writer was faster. Read it again, then decide again."""
+
+
+class StorageUnavailable(TransientError):
+    """Artifacts cannot be read or written at the moment."""
+
+
+class StorageFull(StorageUnavailable):
+    """There is no space left for artifacts."""
 
 
 class RequestRefused(PlumblineError):

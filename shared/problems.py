@@ -9,7 +9,14 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from contracts.api import Problem
-from shared.errors import ArtifactMissing, InvalidDocuments, PermanentError, RequestRefused, TransientError
+from shared.errors import (
+    ArtifactMissing,
+    InvalidDocuments,
+    PermanentError,
+    RequestRefused,
+    StorageFull,
+    TransientError,
+)
 
 MEDIA_TYPE = "application/problem+json"
 RESPONSE: dict[str, Any] = {
@@ -29,7 +36,7 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, _answer)
 
 
-def problem_of(error: Exception) -> Problem:
+def problem_of(error: Exception) -> Problem:  # noqa: PLR0911 (a table)
     """Return the problem body that an exception becomes. What is not known is a 500 without details."""
     match error:
         case RequestRefused():
@@ -46,6 +53,8 @@ def problem_of(error: Exception) -> Problem:
             return _problem(404, "artifact-missing", "The artifact is gone", str(error), error.next_step)
         case PermanentError():
             return _problem(422, "refused", "The request cannot be carried out", str(error), error.next_step)
+        case StorageFull():
+            return _problem(507, "storage-full", "No space is left", str(error), error.next_step)
         case TransientError():
             return _problem(503, "try-again", "Not possible at this moment", str(error), error.next_step or "try again")
         case _:

@@ -1,26 +1,30 @@
 """Artifacts are what their digest says and appear whole; refs are replaced in one step."""
 
+import errno
 import hashlib
+import os
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
-import fsspec
 import pytest
-from hypothesis import given
+from filelock import FileLock
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.artifacts import ArtifactStore, file_digest
-from shared.errors import ArtifactCorrupt, ArtifactMissing
+from shared.artifacts import ABSENT, ArtifactStore, file_digest
+from shared.errors import ArtifactCorrupt, ArtifactMissing, RefConflict, StorageFull, StorageUnavailable
+from shared.files import make_folders, write_atomically
 
 SLOW_WRITER = """
 import sys
-from shared.artifacts import ArtifactStore, _AtomicFile
-store = ArtifactStore(sys.argv[1])
-path = store._artifact_path(sys.argv[2]) if sys.argv[3] == "artifact" else store._ref_path(sys.argv[2])
-with _AtomicFile(store._fs, path) as file:
+from pathlib import Path
+from shared.files import make_folders, replacing
+path = Path(sys.argv[1]) / sys.argv[2]
+make_folders(path.parent)
+with replacing(path) as file:
     file.write(b"x" * 1_000_000)
     file.flush()
     print("half", flush=True)
@@ -34,17 +38,22 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(folder: Path) -> ArtifactStore:
-    return ArtifactStore(f"file://{folder}")
+def url(folder: Path) -> str:
+    return f"file://{folder}"
+
+
+@pytest.fixture
+def store(url: str) -> ArtifactStore:
+    return ArtifactStore(url)
 
 
 def files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-@given(st.binary(max_size=2_000))
-def test_an_artifact_is_named_by_its_bytes(data: bytes) -> None:
-    store = ArtifactStore("memory://named")
+@given(data=st.binary(max_size=2_000))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+def test_an_artifact_is_named_by_its_bytes(store: ArtifactStore, data: bytes) -> None:
     digest = store.put_bytes(data)
 
     assert digest == hashlib.sha256(data).hexdigest()
@@ -98,7 +107,8 @@ def test_damaged_bytes_are_never_handed_out(store: ArtifactStore, folder: Path, 
 def test_a_writer_killed_in_the_middle_leaves_nothing_to_be_seen(store: ArtifactStore, folder: Path, kind: str) -> None:
     data = b"x" * 2_000_000
     name = hashlib.sha256(data).hexdigest() if kind == "artifact" else "state/law"
-    argv = [sys.executable, "-c", SLOW_WRITER, f"file://{folder}", name, kind]
+    path = f"sha256/{name[:2]}/{name}" if kind == "artifact" else f"refs/{name}"
+    argv = [sys.executable, "-c", SLOW_WRITER, str(folder), path]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
         assert writer.stdout
         assert writer.stdout.readline() == b"half\n"
@@ -161,11 +171,125 @@ def test_readers_of_a_ref_never_see_a_mix(store: ArtifactStore) -> None:
     assert set(seen) <= set(values)
 
 
-def test_an_object_store_gets_its_objects_when_they_are_complete() -> None:
-    store = ArtifactStore("memory://bucket/prefix")
-    digest = store.put_bytes(b"object")
-    store.write_ref("a/b", b"ref")
+# ---- compare and set
 
-    assert store.read_bytes(digest) == b"object"
-    assert list(store.ref_names("a")) == ["a/b"]
-    assert fsspec.filesystem("memory").exists(f"/bucket/prefix/sha256/{digest[:2]}/{digest}")
+
+def test_a_ref_is_replaced_only_by_who_knows_it(store: ArtifactStore) -> None:
+    assert store.read_ref_version("state/law") is None
+    first = store.write_ref("state/law", b"1", expected=ABSENT)
+    assert store.read_ref_version("state/law") == (b"1", first)
+    with pytest.raises(RefConflict, match="state/law"):
+        store.write_ref("state/law", b"x", expected=ABSENT)
+    second = store.write_ref("state/law", b"2", expected=first)
+    with pytest.raises(RefConflict, match="another writer"):
+        store.write_ref("state/law", b"x", expected=first)
+    assert store.read_ref_version("state/law") == (b"2", second)
+    assert store.write_ref("state/law", b"3") != second
+    store.delete_ref("state/law")
+    with pytest.raises(RefConflict):
+        store.write_ref("state/law", b"x", expected=second)
+    assert store.read_ref("state/law") is None
+
+
+COUNTER = """
+import sys
+from shared.artifacts import ABSENT, ArtifactStore
+from shared.errors import RefConflict
+store = ArtifactStore(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.read()
+left = int(sys.argv[2])
+while left:
+    found = store.read_ref_version("counter")
+    number, version = (int(found[0]), found[1]) if found else (0, ABSENT)
+    try:
+        store.write_ref("counter", str(number + 1).encode(), expected=version)
+        left -= 1
+    except RefConflict:
+        pass
+"""
+
+
+def test_processes_that_count_by_compare_and_set_lose_no_count(store: ArtifactStore, url: str) -> None:
+    num_processes, num_counts = 4, 25
+    argv = [sys.executable, "-c", COUNTER, url, str(num_counts)]
+    counters = [subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(num_processes)]
+    for counter in counters:
+        with counter.stdout as said:  # type: ignore[union-attr]
+            assert said.readline() == b"ready\n"
+    for counter in counters:
+        counter.stdin.close()  # type: ignore[union-attr]
+    assert [counter.wait(60) for counter in counters] == [0] * num_processes
+    assert store.read_ref("counter") == str(num_processes * num_counts).encode()
+
+
+def test_only_known_kinds_of_stores_are_opened() -> None:
+    with pytest.raises(ValueError, match="expected file:///path or s3://bucket/prefix"):
+        ArtifactStore("memory://bucket")
+
+
+# ---- the folder
+
+
+def test_a_stopped_writer_holds_others_up_for_a_while_only(
+    store: ArtifactStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.blobs.LOCK_TIMEOUT_S", 0.2)
+    store.write_ref("state", b"1")
+    (lock,) = (folder / "locks").iterdir()
+    with FileLock(lock), pytest.raises(StorageUnavailable, match="another process has held its lock"):
+        store.write_ref("state", b"2")
+    store.write_ref("state", b"2")
+    assert store.read_ref("state") == b"2"
+
+
+def test_what_the_disk_refuses_is_a_named_error(
+    store: ArtifactStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.parent.mkdir(exist_ok=True)
+    folder.write_bytes(b"a file where the folder should be")
+    with pytest.raises(StorageUnavailable, match="cannot write"):
+        store.put_bytes(b"data")
+    folder.unlink()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        with pytest.raises(StorageFull, match="the storage is full") as caught:
+            store.put_bytes(b"data")
+    assert caught.value.next_step
+    assert files(folder) == []
+    assert store.read_bytes(store.put_bytes(b"data")) == b"data"
+
+
+def test_a_replaced_file_keeps_its_permissions_and_is_flushed_with_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "secret"
+    path.write_bytes(b"old")
+    path.chmod(0o600)
+    flushed: list[str] = []
+    fsync = os.fsync
+
+    def recorded(file: int) -> None:
+        flushed.append(str(Path(f"/proc/self/fd/{file}").readlink()))
+        fsync(file)
+
+    monkeypatch.setattr("os.fsync", recorded)
+    write_atomically(path, b"new")
+
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [Path(name).parent for name in flushed[:1]] == [tmp_path]
+    assert flushed[1:] == [str(tmp_path)]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_new_folders_are_flushed_into_those_above_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr("shared.files.flush_folder", flushed.append)
+    make_folders(tmp_path / "a" / "b")
+    make_folders(tmp_path / "a" / "b")
+    assert flushed == [tmp_path, tmp_path / "a"]

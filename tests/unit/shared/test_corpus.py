@@ -1,9 +1,10 @@
 """The held-out split is pinned; shards and versions are the same bytes for the same documents."""
 
+from pathlib import Path
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.corpus import Document
@@ -31,8 +32,8 @@ DOCUMENTS = st.lists(
 
 
 @pytest.fixture
-def store() -> ArtifactStore:
-    return ArtifactStore("memory://corpus")
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(f"file://{tmp_path}")
 
 
 def batch(store: ArtifactStore, number: int, documents: list[Document]) -> CorpusBatch:
@@ -76,9 +77,9 @@ def test_a_document_without_a_group_is_its_own() -> None:
     assert Document(document_id="note-1", text="text").split_group == "note-1"
 
 
-@given(DOCUMENTS)
-def test_a_shard_gives_back_what_it_was_given(documents: list[Document]) -> None:
-    store = ArtifactStore("memory://corpus")
+@given(documents=DOCUMENTS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_shard_gives_back_what_it_was_given(store: ArtifactStore, documents: list[Document]) -> None:
     digest = write_shard(store, documents)
 
     assert list(read_shard(store, digest)) == documents

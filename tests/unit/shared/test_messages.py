@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts import topics
@@ -39,6 +39,7 @@ def test_headers_are_cloudevents_in_binary_mode() -> None:
     body=st.binary(max_size=200) | JSON.map(json.dumps).map(str.encode),
     headers=st.dictionaries(st.sampled_from(["ce_type", "other"]), st.text(max_size=40)),
 )
+@settings(deadline=None)
 def test_whatever_arrives_is_an_event_or_a_named_error(body: bytes, headers: dict[str, str]) -> None:
     try:
         event = decode(topics.TRAINING_REQUESTED, body, headers)
