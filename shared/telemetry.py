@@ -113,7 +113,7 @@ class Telemetry:
         root.handlers = [stdout, OtlpHandler(self._logs)]
         root.setLevel(logging.INFO)
         # Clients that report every reconnect as an error while a broker starts; what matters surfaces as our own error.
-        for name in ("aiokafka", "kafka", "httpx", "uvicorn.access"):
+        for name in ("aiokafka", "elastic_transport", "kafka", "httpx", "uvicorn.access"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
     def _instrument(self, metric: Metric) -> Any:  # noqa: ANN401 (one of three SDK types)
@@ -171,6 +171,9 @@ class OtlpHandler(logging.Handler):
         """Hand one record on."""
         attributes = {key: str(value) for key, value in extra_fields(record).items()}
         attributes["log.record.uid"] = uuid4().hex
+        if record.args:
+            # What such messages have in common is known here only; stores count by it.
+            attributes["log.template"] = str(record.msg)[:1024]
         if record.exc_info and record.exc_info[0]:
             attributes["exception.type"] = record.exc_info[0].__name__
             attributes["exception.stacktrace"] = logging.Formatter().formatException(record.exc_info)[:8192]

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 from uuid import UUID
 
 from contracts.api import EventRecord
 from contracts.envelope import Digest
 from contracts.telemetry import AttributeName
+from contracts.topics import TRAFFIC_OBSERVED, TRAINING_PROGRESSED
 from shared.errors import TransientError
 
 AttributeValue = str | int | float | bool | list["AttributeValue"] | dict[str, "AttributeValue"] | None
@@ -23,6 +24,14 @@ SEARCHABLE_ATTRIBUTES: frozenset[AttributeName] = frozenset(
     }
 )
 """Attributes of spans by which spans are found; each is the identity of something."""
+
+FLEETING_TOPICS = (TRAFFIC_OBSERVED.name, TRAINING_PROGRESSED.name)
+"""Events of every second; they go as early as metrics do. All others are kept, since `plumb why` asks for them."""
+METRICS_RETENTION = timedelta(hours=48)
+DEFAULT_RETENTION = timedelta(days=90)
+"""Of traces and logs."""
+MAX_FOUND = 10_000
+"""Records that one question returns at most."""
 
 
 class StoreUnavailable(TransientError):
@@ -99,8 +108,87 @@ class MetricPoint:
     attributes: Attributes
 
 
+def subjects_of(record: EventRecord) -> list[str]:
+    """Return the artifacts and the batch that an event names in a field of its own; of traffic, none."""
+    if record.topic == TRAFFIC_OBSERVED.name:
+        return []
+    named = (value for name, value in record.event.items() if name.endswith("_digest") or name == "batch_id")
+    return sorted({str(value) for value in named if value})
+
+
+def to_the_millisecond(time_ns: int) -> datetime:
+    """Return a time, rounded down."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=time_ns // 1_000_000)
+
+
+def check_searchable(name: AttributeName) -> None:
+    """Let an attribute pass by which spans are found.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if name not in SEARCHABLE_ATTRIBUTES:
+        msg = f"spans are not found by {name}, only by {', '.join(sorted(SEARCHABLE_ATTRIBUTES))}"
+        raise ValueError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogQuery:
+    """Which log records are asked for; what is not said does not matter.
+
+    Attributes:
+        words: All of them must occur, in the message or an attribute; see `shared.telemetry_store.words`.
+        min_level: OpenTelemetry's number, e.g. 13 for warnings and worse.
+        after: Only later ones; `before`: only earlier ones.
+        limit: At most so many records or patterns, MAX_FOUND at most.
+    """
+
+    words: str = ""
+    service: str | None = None
+    min_level: int = 0
+    trace_id: str | None = None
+    after: datetime | None = None
+    before: datetime | None = None
+    limit: int = 100
+
+    @property
+    def has_words(self) -> bool:
+        """Whether words are asked for; those that could match nothing, e.g. `!`, match nothing."""
+        return bool(self.words.strip())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPattern:
+    """Log records of one service whose messages differ only in what changes.
+
+    Attributes:
+        pattern: The message with placeholders.
+        first_seen: To the millisecond, as is `last_seen`.
+        example: The newest of them.
+    """
+
+    service: str
+    pattern: str
+    count: int
+    first_seen: datetime
+    last_seen: datetime
+    example: LogRecord
+
+
 class TelemetryStore(Protocol):
-    """Keeps and finds telemetry. Every `add_*` may be repeated; what is there already stays as it is."""
+    """Keeps and finds telemetry. Every `add_*` may be repeated; what is there already stays as it is.
+
+    When an `add_*` returns, everything is kept or was there already, but for what can never be kept: that is counted in
+    `num_refused` and logged with its reason. What was added here is found by the next question here.
+
+    Raises:
+        StoreUnavailable: Any method, within seconds: try again later.
+
+    Attributes:
+        num_refused: Records that could not be kept, since the start.
+    """
+
+    num_refused: int
 
     async def add_spans(self, spans: Sequence[Span]) -> None:
         """Keep spans."""
@@ -143,6 +231,14 @@ class TelemetryStore(Protocol):
         limit: int = 100,
     ) -> tuple[LogRecord, ...]:
         """Return log records, earliest first."""
+        ...
+
+    async def search_logs(self, query: LogQuery) -> tuple[LogRecord, ...]:
+        """Return the newest log records that a query asks for, newest first."""
+        ...
+
+    async def log_patterns(self, query: LogQuery) -> tuple[LogPattern, ...]:
+        """Return the patterns of all log records that a query asks for, the most frequent first."""
         ...
 
     async def metrics(self, name: str, *, after: datetime | None = None, limit: int = 1000) -> tuple[MetricPoint, ...]:
@@ -188,5 +284,9 @@ class TelemetryStore(Protocol):
         ...
 
     async def delete_expired(self, now: datetime) -> int:
-        """Delete what is older than its retention; return how many records went."""
+        """Delete what is older than its retention, at the latest a day later; return how many records went."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of files and connections."""
         ...

@@ -17,12 +17,23 @@ CREATE TABLE IF NOT EXISTS span_attributes (
     PRIMARY KEY (name, value, start_ns, trace_id, span_id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS span_attributes_by_time ON span_attributes (start_ns);
-CREATE TABLE IF NOT EXISTS logs (
-    uid TEXT PRIMARY KEY, time_ns INTEGER NOT NULL, service TEXT NOT NULL, severity TEXT NOT NULL, body TEXT NOT NULL,
-    trace_id TEXT, span_id TEXT, attributes TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS logs_by_time ON logs (time_ns);
-CREATE INDEX IF NOT EXISTS logs_by_trace ON logs (trace_id, time_ns) WHERE trace_id IS NOT NULL;
+CREATE TABLE IF NOT EXISTS log_lines (
+    seq INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, time_ns INTEGER NOT NULL, service TEXT NOT NULL,
+    severity TEXT NOT NULL, body TEXT NOT NULL, trace_id TEXT, span_id TEXT, attributes TEXT NOT NULL,
+    level INTEGER NOT NULL, pattern TEXT NOT NULL, words TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS log_lines_by_time ON log_lines (time_ns);
+CREATE INDEX IF NOT EXISTS log_lines_by_trace ON log_lines (trace_id, time_ns) WHERE trace_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS log_lines_by_level ON log_lines (level, time_ns);
+CREATE INDEX IF NOT EXISTS log_lines_by_pattern ON log_lines (service, pattern, level, time_ns);
+-- The words are cut by us: blanks divide them, and whatever is not ASCII is part of one.
+CREATE VIRTUAL TABLE IF NOT EXISTS log_words USING fts5 (words, content = log_lines, content_rowid = seq, tokenize = ascii);
+CREATE TRIGGER IF NOT EXISTS log_words_come AFTER INSERT ON log_lines BEGIN
+    INSERT INTO log_words (rowid, words) VALUES (new.seq, new.words);
+END;
+CREATE TRIGGER IF NOT EXISTS log_words_go AFTER DELETE ON log_lines BEGIN
+    INSERT INTO log_words (log_words, rowid, words) VALUES ('delete', old.seq, old.words);
+END;
 CREATE TABLE IF NOT EXISTS series (
     series TEXT PRIMARY KEY, service TEXT NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL, is_delta INTEGER NOT NULL,
     attributes TEXT NOT NULL
@@ -47,7 +58,8 @@ CREATE TABLE IF NOT EXISTS event_subjects (
 ADD_SPAN = "INSERT OR IGNORE INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 ADD_SPAN_LINK = "INSERT OR IGNORE INTO span_links VALUES (?, ?, ?, ?)"
 ADD_SPAN_ATTRIBUTE = "INSERT OR IGNORE INTO span_attributes VALUES (?, ?, ?, ?, ?)"
-ADD_LOG = "INSERT OR IGNORE INTO logs VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+ADD_LOG = "INSERT OR IGNORE INTO log_lines VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+LOG_IS_KEPT = "SELECT 1 FROM log_lines WHERE uid = ?"
 ADD_SERIES = "INSERT OR IGNORE INTO series VALUES (?, ?, ?, ?, ?, ?)"
 ADD_POINT = "INSERT OR IGNORE INTO points VALUES (?, ?, ?, ?, ?)"
 ADD_EVENT = """
@@ -65,14 +77,38 @@ SPANS_LINKED_TO = """
 SELECT spans.* FROM span_links AS found JOIN spans USING (trace_id, span_id)
 WHERE found.linked_trace_id = ? AND found.trace_id != ? ORDER BY found.start_ns, found.span_id LIMIT ?
 """
-LOGS = """
-SELECT * FROM logs WHERE time_ns > :after_ns AND (:service IS NULL OR service = :service)
+_LOG_COLUMNS = "uid, time_ns, service, severity, body, trace_id, span_id, attributes"
+LOGS = f"""
+SELECT {_LOG_COLUMNS} FROM log_lines WHERE time_ns > :after_ns AND (:service IS NULL OR service = :service)
 ORDER BY time_ns, uid LIMIT :limit
-"""
-LOGS_OF_TRACE = """
-SELECT * FROM logs WHERE trace_id = :trace_id AND (:service IS NULL OR service = :service)
+"""  # noqa: S608 a constant
+LOGS_OF_TRACE = f"""
+SELECT {_LOG_COLUMNS} FROM log_lines WHERE trace_id = :trace_id AND (:service IS NULL OR service = :service)
 AND time_ns > :after_ns ORDER BY time_ns, uid LIMIT :limit
+"""  # noqa: S608 a constant
+_ASKED_LOGS = """
+time_ns > :after_ns AND time_ns < :before_ns AND (:service IS NULL OR service = :service)
+AND (:trace_id IS NULL OR trace_id = :trace_id) AND level >= :min_level
 """
+# Rows lie in the order of time, words too: the newest are found first, however many there are.
+SEARCH_LOGS = f"SELECT {_LOG_COLUMNS} FROM log_lines WHERE {_ASKED_LOGS} ORDER BY seq DESC LIMIT :limit"  # noqa: S608
+SEARCH_WORDS = f"""
+SELECT {_LOG_COLUMNS} FROM log_words CROSS JOIN log_lines ON seq = log_words.rowid
+WHERE log_words MATCH :match AND {_ASKED_LOGS} ORDER BY log_words.rowid DESC LIMIT :limit
+"""  # noqa: S608 a constant
+_GROUPED = """
+SELECT service, pattern, count(*) AS num_records, min(time_ns) AS first_ns, max(time_ns) AS last_ns
+"""
+_MOST_FREQUENT = "GROUP BY service, pattern ORDER BY num_records DESC, service, pattern LIMIT :limit"
+LOG_PATTERNS = f"{_GROUPED} FROM log_lines WHERE {_ASKED_LOGS} {_MOST_FREQUENT}"
+LOG_PATTERNS_WITH_WORDS = f"""
+{_GROUPED} FROM log_words CROSS JOIN log_lines ON seq = log_words.rowid
+WHERE log_words MATCH :match AND {_ASKED_LOGS} {_MOST_FREQUENT}
+"""
+LOG_OF_PATTERN = f"""
+SELECT {_LOG_COLUMNS} FROM log_lines
+WHERE service = ? AND pattern = ? AND time_ns = ? ORDER BY uid DESC LIMIT 1
+"""  # noqa: S608 a constant
 METRICS = """
 SELECT series, service, name, kind, is_delta, time_ns, value, bounds, counts, attributes
 FROM points JOIN series USING (series) WHERE name = ? AND time_ns > ? ORDER BY time_ns, series LIMIT ?
@@ -102,7 +138,7 @@ DELETE_POINTS = """
 DELETE FROM points WHERE (series, time_ns) IN (SELECT series, time_ns FROM points WHERE time_ns < ? LIMIT ?)
 """
 DELETE_SERIES = "DELETE FROM series WHERE NOT EXISTS (SELECT 1 FROM points WHERE points.series = series.series)"
-DELETE_LOGS = "DELETE FROM logs WHERE uid IN (SELECT uid FROM logs WHERE time_ns < ? LIMIT ?)"
+DELETE_LOGS = "DELETE FROM log_lines WHERE seq IN (SELECT seq FROM log_lines WHERE time_ns < ? LIMIT ?)"
 DELETE_SPANS = """
 DELETE FROM spans WHERE (trace_id, span_id) IN (SELECT trace_id, span_id FROM spans WHERE start_ns < ? LIMIT ?)
 """
@@ -118,3 +154,8 @@ DELETE_EVENTS = """
 DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE topic = ? AND occurred_us < ? LIMIT ?)
 """
 DELETE_OTHERS = (DELETE_LOGS, DELETE_SPANS, DELETE_SPAN_LINKS, DELETE_SPAN_ATTRIBUTES)
+
+OLD_LOGS = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'logs'"
+"""The logs of a store that could not be searched by words yet; they are taken over once."""
+READ_OLD_LOGS = "SELECT * FROM logs"
+DROP_OLD_LOGS = "DROP TABLE logs"

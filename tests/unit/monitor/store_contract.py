@@ -2,6 +2,7 @@
 
 import math
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from contracts import topics
 from contracts.telemetry import AttributeName
 from services.monitor.core.events import record_of
-from shared.telemetry_store.records import LogRecord, MetricPoint, Span, SpanLink, TelemetryStore
+from shared.telemetry_store.patterns import TEMPLATE_ATTRIBUTE
+from shared.telemetry_store.records import LogQuery, LogRecord, MetricPoint, Span, SpanLink, TelemetryStore
 from tests.contracts.payloads import example
 from tests.unit.monitor.samples import CORPUS_1, NOON_S, A, at, evaluated, received, released, trained
 
@@ -24,11 +26,54 @@ def span(trace: str, number: int, *, second: float = 0, links: tuple[str, ...] =
     )  # fmt: skip
 
 
-def log(uid: str, *, second: float = 0, trace_id: str | None = None, service: str = "cleaner") -> LogRecord:
+def log(
+    uid: str,
+    body: str = "第一条 cleaned",
+    *,
+    second: float = 0,
+    trace_id: str | None = None,
+    service: str = "cleaner",
+    severity: str = "INFO",
+    **attributes: str,
+) -> LogRecord:
     return LogRecord(
-        uid=uid, time_ns=int((NOON_S + second) * 1e9), service=service, severity="INFO", body="第一条 cleaned",
-        trace_id=trace_id, span_id=None, attributes={"n": 1, "nested": {"a": [1, None]}},
+        uid=uid, time_ns=int((NOON_S + second) * 1e9), service=service, severity=severity, body=body, trace_id=trace_id,
+        span_id=None, attributes=attributes or {"n": 1, "nested": {"a": [1, None]}},
     )  # fmt: skip
+
+
+MIXED = (
+    log("1", "Bundle 劳动合同法 not loaded, will try again"),
+    log("2", "the labour contract 劳动与合同 was cleaned", second=1),
+    log("3", "bundle loaded", second=2, bundle_digest="07daf0d1c2b3" + "a" * 52),
+    log("4", "用人单位第12条：死刑", second=3, service="trainer"),
+    log("5", "ＢＵＮＤＬＥ refused by shared.bus", second=4, error="KafkaError('劳动')", severity="ERROR"),
+)
+SEARCHES = {
+    "bundle": "531",
+    "BUNDLE loaded": "31",
+    "not loaded": "1",
+    "劳动": "521",
+    "劳动合同": "1",
+    "劳动 合同": "21",
+    "合同法": "1",
+    "动与": "2",
+    "刑": "4",
+    "第12条": "4",
+    "第1条": "",
+    "07daf0d*": "3",
+    "07daf0d": "",
+    "bus": "5",
+    "shared.bus": "5",
+    "bus.shared": "",
+    "kafkaerror 劳动": "5",
+    "the": "2",
+    "!!": "",
+    "不存在": "",
+    '"loaded" AND': "",
+    "": "54321",
+    " ": "54321",
+}
 
 
 def metric(series: str, *, second: float = 0, value: float = 1.5, name: str = "m") -> MetricPoint:
@@ -98,6 +143,56 @@ class TelemetryStoreContract:
         assert await store.logs(trace_id="a" * 32, service="trainer") == (second,)
         assert await store.logs(service="cleaner", after=at(0)) == (third,)
 
+    @pytest.mark.parametrize(("words", "uids"), SEARCHES.items())
+    async def test_logs_are_found_by_chinese_and_english_words_newest_first(
+        self, store: TelemetryStore, words: str, uids: str
+    ):
+        await store.add_logs(MIXED)
+        assert "".join(found.uid for found in await store.search_logs(LogQuery(words=words))) == uids
+
+    async def test_a_search_in_logs_can_be_narrowed(self, store: TelemetryStore):
+        await store.add_logs([*MIXED, log("6", "bundle loaded", second=5, trace_id="a" * 32, severity="WARN")])
+
+        async def uids(**asked: Any) -> str:
+            return "".join(found.uid for found in await store.search_logs(LogQuery(**asked)))
+
+        assert await uids(words="bundle", min_level=13) == "65"
+        assert await uids(min_level=17) == "5"
+        assert await uids(trace_id="a" * 32) == "6"
+        assert await uids(service="trainer") == "4"
+        assert await uids(service="trainer", words="bundle") == ""
+        assert await uids(words="bundle", after=at(2), before=at(5)) == "5"
+        assert await uids(words="bundle", limit=2) == "65"
+        assert await uids(limit=1) == "6"
+        assert (await store.search_logs(LogQuery(words="labour"))) == (MIXED[1],)
+
+    async def test_logs_are_counted_by_service_and_pattern(self, store: TelemetryStore):
+        refused = [log(f"r{number}", f"batch {number} refused", second=number, severity="ERROR") for number in range(3)]
+        templated = [
+            log("t1", "child a died", second=9, severity="ERROR", **{TEMPLATE_ATTRIBUTE: "child %s died"}),
+            log("t2", "child b died", second=8, severity="ERROR", **{TEMPLATE_ATTRIBUTE: "child %s died"}),
+        ]
+        elsewhere = log("e", "batch 7 refused", service="ingest", severity="WARNING")
+        await store.add_logs([*refused, *templated, elsewhere, log("i", "batch 1 cleaned")])
+        patterns = await store.log_patterns(LogQuery(min_level=13))
+        assert [(found.service, found.pattern, found.count) for found in patterns] == [
+            ("cleaner", "batch <n> refused", 3),
+            ("cleaner", "child %s died", 2),
+            ("ingest", "batch <n> refused", 1),
+        ]
+        assert (patterns[0].first_seen, patterns[0].last_seen, patterns[0].example) == (at(0), at(2), refused[2])
+        assert patterns[1].example == templated[0]
+        assert [found.count for found in await store.log_patterns(LogQuery(words="refused", limit=1))] == [3]
+        [later] = await store.log_patterns(LogQuery(words="refused", service="cleaner", after=at(0)))
+        assert (later.count, later.first_seen) == (2, at(1))
+        assert await store.log_patterns(LogQuery(words="refused", min_level=21)) == ()
+
+    async def test_many_logs_of_one_moment_are_all_kept(self, store: TelemetryStore):
+        await store.add_logs([log(f"{number:04}") for number in range(2000)])
+        await store.add_logs([log(f"{number:04}") for number in range(1000, 3000)])
+        assert len(await store.logs(limit=10_000)) == 3000
+        assert len(await store.search_logs(LogQuery(words="cleaned", limit=10_000))) == 3000
+
     async def test_metrics_are_found_by_name_and_time(self, store: TelemetryStore):
         first, second = metric("s"), metric("s", second=1)
         await store.add_metrics([second, first, metric("t", name="other")])
@@ -146,23 +241,35 @@ class TelemetryStoreContract:
         assert await store.latest_events() == (late, elsewhere, release)
 
     async def test_expired_telemetry_goes_and_lifecycle_events_stay(self, store: TelemetryStore):
-        def ago(**span_of_time: float) -> float:
-            return -timedelta(**span_of_time).total_seconds()
-
         def traffic(occurred_at: datetime):
             return record_of(topics.TRAFFIC_OBSERVED, example(topics.TRAFFIC_OBSERVED, occurred_at=occurred_at), None)
 
-        kept = record_of(topics.BATCH_RECEIVED, received(uuid4(), second=ago(days=900)), None)
-        fresh = traffic(at(0))
-        await store.add_metrics([metric("old", second=ago(hours=49)), metric("new", second=ago(hours=47))])
-        await store.add_logs([log("old", second=ago(days=91)), log("new", second=ago(days=89))])
-        await store.add_spans([span("a", 1, second=ago(days=91), links=("b",)), span("a", 2, second=ago(days=89))])
-        await store.add_events([kept, traffic(at(ago(hours=49))), fresh])
+        async def left() -> str:
+            found = [
+                await store.metrics("m"), await store.logs(), await store.search_logs(LogQuery(words="cleaned")),
+                await store.spans_of_trace("a" * 32), await store.spans_linked_to("b" * 32),
+                await store.spans_with_attribute("plumbline.batch.id", "x"), await store.events(),
+            ]  # fmt: skip
+            return " ".join(str(len(records)) for records in found)
 
-        assert await store.delete_expired(at(0)) > 0
-        assert [point.series for point in await store.metrics("m")] == ["new"]
-        assert [record.uid for record in await store.logs()] == ["new"]
-        assert [found.span_id for found in await store.spans_of_trace("a" * 32)] == [f"{2:016x}"]
-        assert await store.spans_linked_to("b" * 32) == ()
-        assert await store.events() == (kept, fresh)
-        assert await store.delete_expired(at(0)) == 0
+        kept = record_of(topics.BATCH_RECEIVED, received(uuid4()), None)
+        await store.add_metrics([metric("s")])
+        await store.add_logs([log("1")])
+        await store.add_spans([span("a", 1, links=("b",), plumbline__batch__id="x")])
+        await store.add_events([kept, traffic(at(0))])
+
+        for passed, expected in (
+            (timedelta(hours=47), "1 1 1 1 1 1 2"),
+            (timedelta(hours=73), "0 1 1 1 1 1 1"),
+            (timedelta(days=89, hours=23), "0 1 1 1 1 1 1"),
+            (timedelta(days=92), "0 0 0 0 0 0 1"),
+        ):
+            await store.delete_expired(at(passed.total_seconds()))
+            assert await left() == expected
+        assert await store.events() == (kept,)
+        assert await store.delete_expired(at(timedelta(days=92).total_seconds())) == 0
+
+    async def test_what_expired_is_counted(self, store: TelemetryStore):
+        await store.add_logs([log(str(number)) for number in range(5)])
+        assert await store.delete_expired(at(timedelta(days=92).total_seconds())) == 5
+        assert await store.log_patterns(LogQuery()) == ()
