@@ -9,6 +9,7 @@
 """
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -54,6 +55,8 @@ MAX_DEFECT_ATTEMPTS = 3
 MAX_DEAD_LETTERS_IN_A_ROW = 10
 MAX_RETRY_PAUSE_S = 10.0
 MAX_REASON_CHARS = 1_000
+MAX_HEADER_NAMES_CHARS = 8_000
+"""Names of headers that a dead letter repeats; with more it names none, since it must fit whatever was sent."""
 STOP_TIMEOUT_S = 2.0
 """How long a stop waits for the message being handled; what is cut off then is delivered again. FastStream waits 15 s."""
 
@@ -341,7 +344,10 @@ def _place(message: KafkaMessage) -> dict[str, object]:
 
 def _reason_headers(message: KafkaMessage, error: Exception, service: str) -> dict[str, str]:
     raw = _record(message)
+    # Publishing adds headers of its own: a replay must know which ones the message came with.
+    names = json.dumps([name for name, _ in raw.headers])
     return {
+        **({"plumbline_headers": names} if len(names) <= MAX_HEADER_NAMES_CHARS else {}),
         "plumbline_error_type": type(error).__name__,
         "plumbline_error": str(error)[:MAX_REASON_CHARS],
         "plumbline_next_step": (getattr(error, "next_step", None) or "")[:MAX_REASON_CHARS],

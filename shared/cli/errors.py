@@ -34,3 +34,15 @@ class NoAnswerYet(MeshError):
 
 class ArgumentRefused(MeshError):
     """An argument does not fit what a daemon takes."""
+
+
+class UnknownLetter(MeshError):
+    """No dead letter lies at a place, or an id is none."""
+
+
+class LetterReplayed(MeshError):
+    """A dead letter was replayed already."""
+
+
+class BrokerUnreachable(MeshError):
+    """The broker of a running mesh does not answer."""

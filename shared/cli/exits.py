@@ -3,7 +3,7 @@
 from enum import IntEnum
 from http import HTTPStatus
 
-from shared.cli.errors import ArgumentRefused, DaemonUnreachable, FileRefused, ProblemAnswered
+from shared.cli.errors import ArgumentRefused, BrokerUnreachable, DaemonUnreachable, FileRefused, ProblemAnswered
 from shared.embedded.errors import MeshAlreadyRunning, MeshNotRunning
 
 
@@ -32,7 +32,7 @@ class Exit(IntEnum):
 def exit_of(error: Exception) -> Exit:
     """Return the exit code that an error stands for."""
     match error:
-        case MeshNotRunning() | DaemonUnreachable():
+        case MeshNotRunning() | DaemonUnreachable() | BrokerUnreachable():
             return Exit.NOT_RUNNING
         case MeshAlreadyRunning():
             return Exit.ALREADY_RUNNING

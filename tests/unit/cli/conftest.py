@@ -63,7 +63,9 @@ def terminal(tmp_path: Path, apis: Apis) -> Terminal:
     return Terminal(layout, apis)
 
 
-def write_mesh(layout: Layout, *, port: int, phase: MeshPhase = MeshPhase.READY) -> None:
+def write_mesh(
+    layout: Layout, *, port: int, phase: MeshPhase = MeshPhase.READY, bootstrap_servers: str = "127.0.0.1:1"
+) -> None:
     mark = mark_of(os.getpid())
     assert mark
     processes = tuple(
@@ -75,7 +77,7 @@ def write_mesh(layout: Layout, *, port: int, phase: MeshPhase = MeshPhase.READY)
     )  # fmt: skip
     record = MeshRecord(
         supervisor=mark, phase=phase, state_dir=layout.root, started_at=datetime.now(UTC), ready_after_s=7.5,
-        bootstrap_servers="127.0.0.1:1", redis_url="redis://127.0.0.1:2/0", artifacts_url=layout.artifacts_url,
+        bootstrap_servers=bootstrap_servers, redis_url="redis://127.0.0.1:2/0", artifacts_url=layout.artifacts_url,
         urls=dict.fromkeys(ALL_DAEMONS, f"http://127.0.0.1:{port}"), processes=processes,
     )  # fmt: skip
     write_record(layout.record, record)
