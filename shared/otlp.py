@@ -1,18 +1,14 @@
-"""The way of telemetry out of a daemon: a bounded buffer, and a thread that sends OTLP protobuf to Kafka.
+"""The way of telemetry out of a daemon: a bounded buffer, and a thread that hands it on as OTLP protobuf, into the spool.
 
-The buffer keeps what cannot be sent yet; when it is full the oldest goes and is counted. Nothing here may ever block or fail
-the work that is being observed.
+The buffer keeps what cannot be handed on yet; when it is full the oldest goes and is counted. Nothing here may ever block or
+fail the work that is being observed.
 """
 
-import asyncio
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -23,16 +19,13 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from contracts.topics import MAX_MESSAGE_BYTES, OTLP_LOGS, OTLP_METRICS, OTLP_SPANS
-from shared.settings import KafkaSettings, TelemetrySettings
+from shared.settings import TelemetrySettings
 
 MAX_ITEMS_PER_MESSAGE = 500
 """About 75 kB of spans (150 bytes each)."""
 MAX_PAYLOAD_BYTES = MAX_MESSAGE_BYTES * 9 // 10
 """The rest is for the record's key, headers and framing. What the broker refuses for its size it would refuse for ever."""
-SEND_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
-
-log = logging.getLogger(__name__)
 
 
 class OtlpSink(Protocol):
@@ -45,57 +38,6 @@ class OtlpSink(Protocol):
     def close(self) -> None:
         """Let go of connections."""
         ...
-
-
-class KafkaOtlpSink:
-    """Sends to the OTLP topics from the buffer's thread; connects at the first message and again after an outage."""
-
-    def __init__(self, settings: KafkaSettings, service: str) -> None:
-        self._settings = settings
-        self._service = service
-        self._runner = asyncio.Runner()
-        self._producer: AIOKafkaProducer | None = None
-
-    def send(self, messages: Sequence[tuple[str, bytes]]) -> bool:
-        """Deliver and wait for the broker's word."""
-        try:
-            self._runner.run(self._send(messages))
-        except (KafkaError, OSError, TimeoutError):
-            # Not logged at a level that is itself shipped: the log would feed the buffer that is full.
-            log.debug("telemetry not sent", exc_info=True)
-            return False
-        return True
-
-    def close(self) -> None:
-        """Close the producer, if there is one."""
-        if self._producer is not None:
-            self._runner.run(self._producer.stop())
-        self._runner.close()
-
-    async def _send(self, messages: Sequence[tuple[str, bytes]]) -> None:
-        key = self._service.encode()
-        async with asyncio.timeout(SEND_TIMEOUT_S):
-            producer = await self._connected()
-            sent = [await producer.send(topic, value=payload, key=key) for topic, payload in messages]
-            await asyncio.gather(*sent)
-
-    async def _connected(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            producer = AIOKafkaProducer(
-                bootstrap_servers=self._settings.bootstrap_servers.split(","),
-                client_id=f"{self._service}-telemetry",
-                acks="all",
-                enable_idempotence=self._settings.idempotent_producer,
-                compression_type="gzip",
-                request_timeout_ms=5000,
-            )
-            try:
-                await producer.start()
-            except BaseException:
-                await producer.stop()
-                raise
-            self._producer = producer
-        return self._producer
 
 
 class NoSink:

@@ -53,9 +53,11 @@ class TelemetrySettings(Group):
     enabled: bool = True
     """Off: spans, metrics and logs go nowhere, and the monitor has nothing to judge by."""
     buffer_items: Annotated[int, Field(gt=0)] = 20_000
-    """Spans and log records held while the broker is away; beyond it the oldest are dropped and counted."""
+    """Spans and log records held in memory until the next flush; beyond it the oldest are dropped and counted."""
+    spool_bytes: Annotated[int, Field(ge=2**20)] = 256 * 2**20
+    """Telemetry kept on disk, in the state folder, while the broker is away; beyond it the oldest is dropped and counted."""
     flush_interval_s: Annotated[float, Field(gt=0)] = 0.25
-    """How often spans and log records are sent."""
+    """How often spans and log records are sent: so much of them may a kill cost."""
     metric_interval_s: Annotated[float, Field(gt=0)] = 1.0
     """How often metrics are read and sent; alerts are decided once a second."""
 

@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -25,11 +26,16 @@ from opentelemetry.trace import Link, NonRecordingSpan, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from contracts.telemetry import TELEMETRY_DROPPED, AttributeName, Metric
-from shared.otlp import BufferLogs, BufferMetrics, BufferSpans, KafkaOtlpSink, NoSink, OtlpBuffer, OtlpSink
+from shared.forwarder import SpooledSink
+from shared.otlp import BufferLogs, BufferMetrics, BufferSpans, NoSink, OtlpBuffer, OtlpSink
 from shared.settings import KafkaSettings, TelemetrySettings
+from shared.spool import Spool
 
 MAX_LINKS = 100
 """The SDK drops links beyond 128 without a word; the full list stands in the corpus version's manifest."""
+
+SPOOL_NAME = "telemetry-spool.db"
+"""In the daemon's own folder."""
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _SEVERITY = {
@@ -52,9 +58,17 @@ class Telemetry:
         tracer: Starts spans.
     """
 
-    def __init__(self, service: str, settings: TelemetrySettings, sink: OtlpSink) -> None:
+    def __init__(
+        self,
+        service: str,
+        settings: TelemetrySettings,
+        sink: OtlpSink,
+        *,
+        dropped_later: Mapping[str, int] | None = None,
+    ) -> None:
         self.service = service
         self._buffer = OtlpBuffer(settings, sink)
+        self._dropped_later = dropped_later or {}
         resource = Resource(
             {"service.name": service, "service.namespace": "plumbline", "service.instance.id": uuid4().hex}
         )
@@ -77,11 +91,19 @@ class Telemetry:
         )
 
     @classmethod
-    def to_kafka(cls, service: str, settings: TelemetrySettings, kafka: KafkaSettings) -> "Telemetry":
-        """Return telemetry that goes to the OTLP topics, with the process's logs attached; or nowhere, if it is not enabled."""
+    def to_kafka(cls, service: str, settings: TelemetrySettings, kafka: KafkaSettings, state_dir: Path) -> "Telemetry":
+        """Return telemetry that goes to the OTLP topics, with the process's logs attached; or nowhere, if it is not enabled.
+
+        Args:
+            service: The daemon's name.
+            settings: How it leaves the daemon.
+            kafka: Where the broker is.
+            state_dir: The daemon's own folder, where telemetry waits for the broker.
+        """
         if not settings.enabled:
             return cls(service, settings, NoSink())
-        telemetry = cls(service, settings, KafkaOtlpSink(kafka, service))
+        spool = Spool(state_dir / SPOOL_NAME, max_bytes=settings.spool_bytes)
+        telemetry = cls(service, settings, SpooledSink(spool, kafka, service), dropped_later=spool.dropped)
         telemetry.capture_logs()
         return telemetry
 
@@ -131,9 +153,8 @@ class Telemetry:
         return self._instruments[metric.name]
 
     def _dropped(self, _: CallbackOptions) -> Iterable[Observation]:
-        return [
-            Observation(count, {"plumbline.signal": signal}) for signal, count in self._buffer.dropped.items() if count
-        ]
+        dropped = {signal: num + self._dropped_later.get(signal, 0) for signal, num in self._buffer.dropped.items()}
+        return [Observation(num, {"plumbline.signal": signal}) for signal, num in dropped.items() if num]
 
 
 class JsonFormatter(logging.Formatter):

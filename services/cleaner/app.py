@@ -25,7 +25,7 @@ SERVICE = "cleaner"
 def build() -> FastAPI:
     """Return the cleaner, ready to be served."""
     settings = Settings()
-    telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka)
+    telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka, settings.state_dir)
     return wire(settings, Bus(SERVICE, settings.kafka, telemetry), telemetry, SystemClock())
 
 

@@ -18,7 +18,7 @@ SERVICE = "evaluator"
 def build() -> FastAPI:
     """Return the evaluator, ready to be served."""
     settings = Settings()
-    telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka)
+    telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka, settings.state_dir)
     bus = Bus(SERVICE, settings.kafka, telemetry)
     wire(settings, bus, SystemClock())
     return daemon_app(bus, telemetry)

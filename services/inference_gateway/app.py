@@ -24,7 +24,7 @@ SERVICE = "inference-gateway"
 def build(settings: GatewaySettings | None = None) -> FastAPI:
     """Return the gateway, ready to be served."""
     settings = settings or GatewaySettings()
-    telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka)
+    telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka, settings.state_dir)
     bus = Bus(SERVICE, settings.kafka, telemetry)
     clock = SystemClock()
     store = ArtifactStore(settings.artifacts.url)

@@ -17,7 +17,7 @@ SERVICE = "ingest"
 def build() -> FastAPI:
     """Return ingest, ready to be served."""
     settings = Settings()
-    telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka)
+    telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka, settings.state_dir)
     return wire(settings, Bus(SERVICE, settings.kafka, telemetry), telemetry, SystemClock())
 
 

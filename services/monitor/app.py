@@ -22,7 +22,7 @@ SERVICE = "monitor"
 def build() -> FastAPI:
     """Return the monitor, ready to be served."""
     settings = Settings()
-    telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka)
+    telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka, settings.state_dir)
     return wire(settings, Bus(SERVICE, settings.kafka, telemetry), telemetry, SystemClock())
 
 

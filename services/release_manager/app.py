@@ -21,7 +21,7 @@ SERVICE = "release-manager"
 def build() -> FastAPI:
     """Return the release-manager, ready to be served."""
     settings = Settings()
-    telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka)
+    telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka, settings.state_dir)
     bus = Bus(SERVICE, settings.kafka, telemetry)
     clock = SystemClock()
     refs = SnapshotRefs(ArtifactStore(settings.artifacts.url))

@@ -18,7 +18,7 @@ SERVICE = "trainer"
 def build() -> FastAPI:
     """Return the trainer, ready to be served."""
     settings = Settings()
-    telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka)
+    telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka, settings.state_dir)
     bus = Bus(SERVICE, settings.kafka, telemetry)
     wire(settings, bus, telemetry, SystemClock())
     return daemon_app(bus, telemetry)

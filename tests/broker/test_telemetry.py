@@ -3,11 +3,14 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Iterator, Sequence
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from aiokafka import ConsumerRecord
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.record.default_records import DefaultRecordBatch
 from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, MetricsData
@@ -15,14 +18,16 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from contracts import topics
 from contracts.telemetry import ANSWER_LATENCY
-from shared.otlp import KafkaOtlpSink, OtlpSink
+from shared.forwarder import SpooledSink
 from shared.settings import KafkaSettings, TelemetrySettings
+from shared.spool import Spool
 from shared.telemetry import OtlpHandler, Telemetry
 from shared.topics_admin import create_topics
-from tests.broker.harness import records, until
+from tests.broker.harness import PATIENCE_S, records, until
 from tests.conftest import running_broker
 
 pytestmark = pytest.mark.broker
+ROOT = Path(__file__).parents[2]
 FAST = TelemetrySettings(flush_interval_s=0.05, metric_interval_s=0.1)
 ANSWERED = {
     "plumbline.domain": "law", "plumbline.bundle.digest": "0" * 64, "plumbline.answer.task": "classify",
@@ -31,11 +36,18 @@ ANSWERED = {
 
 
 @pytest.fixture
-def telemetry(kafka: KafkaSettings) -> Iterator[Telemetry]:
-    made = Telemetry("cleaner", FAST, KafkaOtlpSink(kafka, "cleaner"))
-    made.start()
+def telemetry(kafka: KafkaSettings, tmp_path: Path) -> Iterator[Telemetry]:
+    made = spooled(kafka, tmp_path)
     yield made
     made.close()
+
+
+def spooled(kafka: KafkaSettings, folder: Path) -> Telemetry:
+    """Return running telemetry of a cleaner that goes through a spool."""
+    spool = Spool(folder / "spool.db", max_bytes=64 << 20)
+    made = Telemetry("cleaner", FAST, SpooledSink(spool, kafka, "cleaner"), dropped_later=spool.dropped)
+    made.start()
+    return made
 
 
 async def first(kafka: KafkaSettings, topic: topics.Topic) -> ConsumerRecord:
@@ -70,59 +82,100 @@ async def test_spans_metrics_and_logs_are_read_from_their_topics(kafka: KafkaSet
         assert names["service.name"] == "cleaner"
 
 
-async def test_telemetry_is_compressed_on_the_wire(kafka: KafkaSettings, telemetry: Telemetry) -> None:
+async def test_telemetry_is_compressed_on_the_wire(
+    kafka: KafkaSettings, telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[AIOKafkaProducer] = []
+    connected = SpooledSink._connected
+
+    async def noted(sink: SpooledSink) -> AIOKafkaProducer:
+        made.append(await connected(sink))
+        return made[-1]
+
+    monkeypatch.setattr(SpooledSink, "_connected", noted)
     telemetry.tracer.start_span("work").end()
     await first(kafka, topics.OTLP_SPANS)
-    producer = telemetry._buffer._sink._producer
-    assert producer._message_accumulator._compression_type == DefaultRecordBatch.CODEC_GZIP
+    assert made[0]._message_accumulator._compression_type == DefaultRecordBatch.CODEC_GZIP
 
 
 async def test_what_happened_while_the_broker_was_away_arrives_when_it_is_back(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL, logger="kafka")
+    folder = tmp_path / "daemon"
     with running_broker(tmp_path) as bootstrap_servers:
         await asyncio.to_thread(create_topics, bootstrap_servers)
         kafka = KafkaSettings(bootstrap_servers=bootstrap_servers, idempotent_producer=False)
-        telemetry = Telemetry("cleaner", FAST, KafkaOtlpSink(kafka, "cleaner"))
-        telemetry.start()
+        telemetry = spooled(kafka, folder)
         telemetry.tracer.start_span("before").end()
         assert names_in(await first(kafka, topics.OTLP_SPANS)) == ["before"]
+        await until(lambda: num_spooled(folder) == 0)
     try:
-        telemetry.tracer.start_span("while away").end()
-        attempts = CountedSink(telemetry._buffer._sink)
-        telemetry._buffer._sink = attempts
-        await until(lambda: attempts.num_failed >= 2, within_s=45)
+        for number in range(1_200):
+            telemetry.tracer.start_span(f"while away {number}").end()
+        await until(lambda: num_spooled(folder) >= 3)
+        # A stop in the middle of the outage: what waits stays on disk, for the next start.
+        await asyncio.to_thread(telemetry.close)
+        telemetry = spooled(kafka, folder)
         telemetry.tracer.start_span("later").end()
+        await until(lambda: num_spooled(folder) >= 4)
         # The broker holds its contents in memory: it comes back empty, on the same port.
         with running_broker(tmp_path, port=int(bootstrap_servers.rpartition(":")[2])):
             await asyncio.to_thread(create_topics, bootstrap_servers)
-            await until(lambda: not telemetry._buffer._unsent and not telemetry._buffer._spans, within_s=30)
+            await until(lambda: num_spooled(folder) == 0, within_s=30)
             telemetry.tracer.start_span("last").end()
-            found = await records(kafka, topics.OTLP_SPANS.name, 3)
-            # Each once: what was tried again and again must not be counted again and again.
-            assert [name for record in found for name in names_in(record)] == ["while away", "later", "last"]
+            found: list[str] = []
+            async for record in records_of(kafka, topics.OTLP_SPANS):
+                found += names_in(record)
+                if found[-1] == "last":
+                    break
     finally:
         await asyncio.to_thread(telemetry.close)
 
-    assert telemetry._buffer.dropped == {"span": 0, "log": 0, "metric": 0}
+    assert found == [*(f"while away {number}" for number in range(1_200)), "later", "last"]
+    assert telemetry._buffer.dropped == telemetry._dropped_later == {"span": 0, "log": 0, "metric": 0}
     gc.collect()
 
 
-class CountedSink:
-    """A sink that counts how often another one could not deliver."""
+async def test_a_killed_daemon_loses_no_span_that_is_older_than_the_flush(kafka: KafkaSettings, tmp_path: Path) -> None:
+    # The daemon's broker does not answer, so all that it observed lies in its spool when it is killed.
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.broker.observed", str(tmp_path), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    num_made = int(await asyncio.wait_for(process.stdout.readline(), 30))
+    process.kill()
+    await process.wait()
 
-    def __init__(self, sink: OtlpSink) -> None:
-        self._sink = sink
-        self.num_failed = 0
+    telemetry = spooled(kafka, tmp_path)
+    telemetry.tracer.start_span("after the restart").end()
+    found: list[str] = []
+    try:
+        async for record in records_of(kafka, topics.OTLP_SPANS):
+            found += names_in(record)
+            if found[-1] == "after the restart":
+                break
+    finally:
+        await asyncio.to_thread(telemetry.close)
+    assert found[:-1] == [f"span {number}" for number in range(len(found) - 1)]
+    assert len(found) - 1 >= num_made
 
-    def send(self, messages: Sequence[tuple[str, bytes]]) -> bool:
-        done = self._sink.send(messages)
-        self.num_failed += not done
-        return done
 
-    def close(self) -> None:
-        self._sink.close()
+def num_spooled(folder: Path) -> int:
+    """Return how many messages wait in a spool that another thread works on."""
+    with closing(sqlite3.connect(folder / "spool.db")) as db:
+        return int(db.execute("SELECT count(*) FROM messages").fetchone()[0])
+
+
+async def records_of(kafka: KafkaSettings, topic: topics.Topic) -> AsyncIterator[ConsumerRecord]:
+    """Yield a topic's records, as they come."""
+    consumer = AIOKafkaConsumer(topic.name, bootstrap_servers=kafka.bootstrap_servers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        while True:
+            yield await asyncio.wait_for(consumer.getone(), PATIENCE_S)
+    finally:
+        await consumer.stop()
 
 
 def names_in(record: ConsumerRecord) -> list[str]:

@@ -47,7 +47,7 @@ def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched
         async def _dead_letter(self, message: Any, error: Exception) -> None:
             found.refused.append(error)
 
-    def to_memory(service: str, settings: Any, _kafka: Any) -> Telemetry:
+    def to_memory(service: str, settings: Any, *_: Any) -> Telemetry:
         telemetries.append(Telemetry(service, settings, KeptSink()))
         return telemetries[-1]
 

@@ -16,8 +16,9 @@ from services.monitor.app import SERVICE, wire
 from services.monitor.settings import Settings
 from shared.bus import Bus
 from shared.clock import SystemClock
-from shared.otlp import KafkaOtlpSink
+from shared.forwarder import SpooledSink
 from shared.settings import ArtifactSettings, KafkaSettings, TelemetrySettings
+from shared.spool import Spool
 from shared.telemetry import Telemetry, current_trace_id
 from tests.broker.harness import Inbox, header, make_bus, records, running, until
 from tests.contracts.payloads import example
@@ -41,10 +42,10 @@ async def running_monitor(kafka: KafkaSettings, folder: Path) -> AsyncIterator[h
         yield http
 
 
-def observed_gateway(kafka: KafkaSettings) -> Observed:
+def observed_gateway(kafka: KafkaSettings, folder: Path) -> Observed:
     gateway = Observed()
     gateway.telemetry.close()
-    sink = KafkaOtlpSink(kafka, "inference-gateway")
+    sink = SpooledSink(Spool(folder / "spool.db", max_bytes=64 << 20), kafka, "inference-gateway")
     gateway.telemetry = Telemetry("inference-gateway", TelemetrySettings(), sink)
     gateway.telemetry.start()
     return gateway
@@ -54,7 +55,7 @@ async def test_slow_answers_of_one_bundle_become_its_alert_within_ten_seconds(ka
     alerts = Inbox()
     bus = make_bus("release-manager", kafka, {topics.ALERT_CHANGED: alerts})
     async with running_monitor(kafka, tmp_path) as http, running(bus):
-        gateway = observed_gateway(kafka)
+        gateway = observed_gateway(kafka, tmp_path)
         with gateway.telemetry.tracer.start_as_current_span("answer classify") as span:
             span.set_attributes({"plumbline.answer.id": "answer-1", "plumbline.bundle.digest": B})
         await bus.publish(topics.MODEL_TRAINED, example(topics.MODEL_TRAINED, bundle_digest=B, domain="law"))
