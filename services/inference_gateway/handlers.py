@@ -36,6 +36,7 @@ class ReleaseFollower:
         self._gateway = gateway
         self._newest: dict[Domain, ReleaseChanged] = {}
         self._pending: set[Domain] = set()
+        self._said: dict[Digest, BundleLoaded] = {}
         self._changed = asyncio.Event()
 
     def register(self) -> None:
@@ -74,7 +75,9 @@ class ReleaseFollower:
                 await self._load(event, digest)
             # By now there may be a newer state than the one that was loaded for.
             self._serving.follow(domain, self._newest[domain].state)
-        await self._shelf.keep_only(self._serving.wanted_digests())
+        wanted = self._serving.wanted_digests()
+        await self._shelf.keep_only(wanted)
+        self._said = {digest: told for digest, told in self._said.items() if digest in wanted}
 
     def _ask_for(self, domain: Domain) -> None:
         self._pending.add(domain)
@@ -97,6 +100,11 @@ class ReleaseFollower:
             log.exception("bundle not loaded", extra={"bundle_digest": digest})
             error = f"{type(failure).__name__}: {failure}"
         told = self._told(event, digest, error, time.perf_counter() - started_s)
+        known = self._said.get(digest)
+        if known and (known.event_id, known.loaded) == (told.event_id, told.loaded):
+            # Asked again by the same event, it says the same again.
+            told = known
+        self._said[digest] = told
         await self._bus.until_done(lambda: self._bus.publish(topics.BUNDLE_LOADED, told))
 
     def _told(self, event: ReleaseChanged, digest: Digest, error: str | None, duration_s: float) -> BundleLoaded:

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 from httpx_sse import aconnect_sse
 
+from contracts import topics
 from contracts.release import BundleLoaded, Phase
 from services.inference_gateway.adapters import BundleShelf
-from tests.unit.inference_gateway.conftest import TOKEN, Gateway
+from tests.unit.inference_gateway.conftest import TOKEN, Gateway, released
 
 OPERATOR = {"authorization": f"Bearer {TOKEN}"}
 OLD_ANSWERS, NEW_ANSWERS = {"a": "old", "b": "other"}, {"a": "new", "b": "other"}
@@ -75,6 +76,20 @@ async def test_a_bundle_is_told_loaded_when_it_is_asked_for_and_answers_when_it_
     assert {answer["bundle_digest"] for answer in answers} == {old, new}
     assert all(answer["label"] == ("old" if answer["bundle_digest"] == old else "new") for answer in answers)
     assert len({answer["answer_id"] for answer in answers}) == 60
+
+
+async def test_asked_again_by_the_same_event_it_says_the_same_again(gateway: Gateway, old: str):
+    new = gateway.seal("new", NEW_ANSWERS)
+    asked = released(Phase.WARMING, {old: 100}, new, gateway.revision + 1)
+    for _ in range(2):
+        await gateway.release_manager.publish(topics.RELEASE_CHANGED, asked)
+
+    async def is_told_twice() -> bool:
+        return sum(told.bundle_digest == new for told in gateway.told) == 2
+
+    await eventually(is_told_twice)
+    first, second = (told for told in gateway.told if told.bundle_digest == new)
+    assert first == second
 
 
 async def test_a_user_stays_where_it_is(gateway: Gateway, old: str):
