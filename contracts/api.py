@@ -186,6 +186,16 @@ class TrafficStatus(Contract):
     p95_ms: float | None
 
 
+class RejectedBundle(Contract):
+    """A bundle that a daemon refused for its signature."""
+
+    bundle_digest: Digest
+    stage: str
+    reason: str
+    next_step: str
+    at: AwareDatetime
+
+
 class DomainStatus(Contract):
     """How far a domain is.
 
@@ -202,6 +212,7 @@ class DomainStatus(Contract):
     scores: tuple[Score, ...]
     alerts: tuple[AlertStatus, ...]
     traffic: tuple[TrafficStatus, ...]
+    rejected_bundles: tuple[RejectedBundle, ...] = ()
 
 
 class DeadLetterCount(Contract):

@@ -148,6 +148,20 @@ class ReleaseRequested(Event):
     reason: Annotated[str, Field(max_length=500)]
 
 
+class BundleRejected(Event):
+    """A daemon refused a bundle, since its signature is missing, does not fit or is by an unknown key; it did nothing with it.
+
+    Attributes:
+        stage: The daemon.
+        next_step: What a person can do.
+    """
+
+    bundle_digest: Digest
+    stage: str
+    reason: str
+    next_step: str
+
+
 class BundleLoaded(Event):
     """A gateway loaded a bundle that the release state wants warm, or could not."""
 

@@ -10,7 +10,7 @@ from contracts.corpus import BatchCleaned, BatchReceived, CorpusVersioned, Docum
 from contracts.envelope import Event
 from contracts.evaluation import ModelEvaluated
 from contracts.monitoring import AlertChanged, TrafficObserved
-from contracts.release import BundleLoaded, ReleaseChanged, ReleaseRequested
+from contracts.release import BundleLoaded, BundleRejected, ReleaseChanged, ReleaseRequested
 from contracts.training import ModelTrained, TokenizerReady, TrainingProgressed, TrainingRequested
 
 NUM_PARTITIONS = 4
@@ -106,6 +106,11 @@ BUNDLE_LOADED = Topic(
     name="bundle-loaded-v1", event=BundleLoaded, retention_h=DAY_H,
     producers=("inference-gateway",), consumers=("release-manager", "monitor"), why="a gateway can serve a bundle",
 )  # fmt: skip
+BUNDLE_REJECTED = Topic(
+    name="bundle-rejected-v1", event=BundleRejected, retention_h=7 * DAY_H,
+    producers=("trainer", "evaluator", "release-manager", "inference-gateway"), consumers=("monitor",),
+    why="a bundle's signature is missing or wrong",
+)  # fmt: skip
 TRAFFIC_OBSERVED = Topic(
     name="traffic-observed-v1", event=TrafficObserved, retention_h=DAY_H,
     producers=("monitor",), consumers=("release-manager",), why="a second of a bundle's answers", traced=False,
@@ -135,7 +140,7 @@ OTLP_LOGS = Topic(
 EVENT_TOPICS = (
     DOCUMENTS_SUBMITTED, BATCH_RECEIVED, BATCH_CLEANED, TRAINING_REQUESTED, CORPUS_VERSIONED, TOKENIZER_READY,
     TRAINING_PROGRESSED, MODEL_TRAINED, MODEL_EVALUATED, RELEASE_REQUESTED, RELEASE_CHANGED, BUNDLE_LOADED,
-    TRAFFIC_OBSERVED, ALERT_CHANGED,
+    BUNDLE_REJECTED, TRAFFIC_OBSERVED, ALERT_CHANGED,
 )  # fmt: skip
 OTLP_TOPICS = (OTLP_SPANS, OTLP_METRICS, OTLP_LOGS)
 TOPICS = EVENT_TOPICS + OTLP_TOPICS

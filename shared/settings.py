@@ -115,6 +115,20 @@ class SecretSettings(BaseSettings):
         return (init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets_dir=folder))
 
 
+class BundleSigningSettings(SecretSettings):
+    """What the trainer signs bundles with."""
+
+    bundle_key: SecretStr | None = None
+    """The Ed25519 private key, as PEM, that bundles are signed with."""
+
+
+class BundleVerifyingSettings(SecretSettings):
+    """By what a bundle's signature is checked."""
+
+    bundle_public_keys: str | None = None
+    """The public keys, as PEM, whose bundles are taken; several while keys are changed."""
+
+
 class OperatorSettings(SecretSettings):
     """The secret of the operator's endpoints; without it they answer 403."""
 

@@ -6,7 +6,7 @@ from contracts.corpus import BatchCleaned, BatchReceived, CorpusVersioned, Docum
 from contracts.envelope import Event
 from contracts.evaluation import ModelEvaluated
 from contracts.monitoring import AlertChanged
-from contracts.release import BundleLoaded, ReleaseChanged, ReleaseRequested
+from contracts.release import BundleLoaded, BundleRejected, ReleaseChanged, ReleaseRequested
 from contracts.training import ModelTrained, TokenizerReady, TrainingProgressed, TrainingRequested
 
 SHORT = 8
@@ -91,6 +91,11 @@ def _(event: ReleaseRequested) -> str:
 def _(event: BundleLoaded) -> str:
     outcome = f"in {event.duration_s:.1f} s" if event.loaded else f"NOT: {event.error}"
     return f"bundle {short(event.bundle_digest)} loaded {outcome}"
+
+
+@summary.register
+def _(event: BundleRejected) -> str:
+    return f"bundle {short(event.bundle_digest)} refused by {event.stage}: {event.reason}"
 
 
 @summary.register

@@ -16,6 +16,7 @@ from shared.embedded.plan import BROKER, Addresses, broker_spec
 from shared.embedded.ports import LOOPBACK
 from shared.settings import KafkaSettings
 from shared.topics_admin import create_topics
+from tests.keys import write_keys
 
 START_S = 10.0
 
@@ -33,6 +34,18 @@ def running_broker(folder: Path, *, port: int | None = None) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.fixture(scope="session")
+def secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of secrets with the keys of tests."""
+    return write_keys(tmp_path_factory.mktemp("secrets"))
+
+
+@pytest.fixture(autouse=True)
+def _keys(monkeypatch: pytest.MonkeyPatch, secrets_folder: Path) -> None:
+    """Let every daemon of a test find its keys, as a deployment does."""
+    monkeypatch.setenv("PLUMBLINE_SECRETS_DIR", str(secrets_folder))
 
 
 @pytest.fixture

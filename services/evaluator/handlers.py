@@ -14,10 +14,11 @@ from contracts.training import ModelTrained
 from services.evaluator.core import EvaluationJob, Judgement
 from services.evaluator.settings import Gates
 from shared.artifacts import ArtifactStore
+from shared.bundle_signing import Admission
 from shared.bus import Bus
 from shared.child import run_child
 from shared.clock import Clock
-from shared.errors import RunFailed
+from shared.errors import RunFailed, SignatureRefused
 from shared.files import write_atomically
 from shared.releases import ServingBundles
 from shared.runs import Runs
@@ -33,12 +34,14 @@ class Evaluating:
 
     Attributes:
         folder: Scratch space; a run's job stays there until the run is over.
+        admission: Checks the bundles before they are opened.
     """
 
     serving: ServingBundles
     artifacts_url: str
     gates: Gates
     folder: Path
+    admission: Admission
 
     async def evaluate(self, event: ModelTrained) -> tuple[EvaluationJob, Judgement]:
         """Return the judgement of a bundle, and what it was asked.
@@ -46,12 +49,16 @@ class Evaluating:
         Raises:
             RunFailed: It cannot be judged.
             ChildCrashed: The child died again and again.
+            SignatureRefused: A bundle is not signed by who may.
         """
+        await self.admission.admit(event, event.bundle_digest)
         job_file = self.folder / str(event.event_id) / "job.json"
         job = await asyncio.to_thread(self._job, event, job_file)
         try:
+            if job.serving_digest:
+                await self.admission.admit(event, job.serving_digest)
             result = await run_child(CHILD, job_file, on_progress=_log_progress)
-        except RunFailed:
+        except (RunFailed, SignatureRefused):
             # Nothing will resume it, so nothing needs what it fetched.
             await asyncio.to_thread(self.forget, event)
             raise

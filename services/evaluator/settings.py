@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.settings import DaemonSettings, Group
+from shared.settings import BundleVerifyingSettings, DaemonSettings, Group
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -22,7 +22,7 @@ class Gates(Group):
     """Documents that are judged; beyond it a sample that is pinned by their text's hash."""
 
 
-class Settings(DaemonSettings):
+class Settings(DaemonSettings, BundleVerifyingSettings):
     """The evaluator's settings."""
 
     gates: Gates = Gates()

@@ -11,10 +11,11 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from contracts.envelope import Digest
-from shared import bundle
+from shared import bundle, bundle_signing
 from shared.artifacts import ArtifactStore
 from shared.serving import BundleSession
 from shared.settings import RedisSettings
+from shared.signing import PublicKeys
 
 CACHE_PAUSE_S = 5.0
 """After a failure the cache is left alone for so long, so that a dead Redis costs no answer its time."""
@@ -25,8 +26,9 @@ log = logging.getLogger(__name__)
 class BundleShelf:
     """The bundles that are loaded, warm and ready to answer."""
 
-    def __init__(self, store: ArtifactStore, folder: Path) -> None:
+    def __init__(self, store: ArtifactStore, folder: Path, keys: PublicKeys) -> None:
         self._store = store
+        self._keys = keys
         self._folder = folder
         self._sessions: dict[Digest, BundleSession] = {}
 
@@ -43,6 +45,7 @@ class BundleShelf:
         """Fetch, verify, open and warm a bundle; nothing to do where it is loaded.
 
         Raises:
+            SignatureRefused: It is not signed by who may.
             BundleRefused: Its parts do not belong together.
             ArtifactMissing: A part is gone.
             ArtifactCorrupt: A part is damaged.
@@ -65,6 +68,7 @@ class BundleShelf:
 
     def _open(self, digest: Digest) -> BundleSession:
         folder = self._folder / digest
+        bundle_signing.check(self._store, digest, self._keys)
         bundle.load(self._store, digest, folder)
         session = BundleSession(folder)
         session.warm()

@@ -12,10 +12,12 @@ from services.inference_gateway.handlers import ReleaseFollower
 from services.inference_gateway.serving import Serving
 from services.inference_gateway.settings import GatewaySettings
 from shared.artifacts import ArtifactStore
+from shared.bundle_signing import Admission
 from shared.bus import Bus
 from shared.clock import SystemClock
 from shared.daemon import daemon_app
 from shared.settings import OperatorSettings
+from shared.signing import public_keys_of
 from shared.telemetry import Telemetry
 
 SERVICE = "inference-gateway"
@@ -28,14 +30,22 @@ def build(settings: GatewaySettings | None = None) -> FastAPI:
     bus = Bus(SERVICE, settings.kafka, telemetry)
     clock = SystemClock()
     store = ArtifactStore(settings.artifacts.url)
-    shelf = BundleShelf(store, settings.state_dir / "bundles")
+    keys = public_keys_of(settings.bundle_public_keys, owner=SERVICE, name="bundle_public_keys")
+    shelf = BundleShelf(store, settings.state_dir / "bundles", keys)
     cache = AnswerCache(settings.redis, ttl_s=settings.cache_ttl_s)
     threads = ThreadPoolExecutor(settings.inference_threads, thread_name_prefix="inference")
     serving = Serving(
         shelf=shelf, cache=cache, telemetry=telemetry, clock=clock, threads=threads, max_requests=settings.max_requests
     )
     gateway = f"{socket.gethostname()}-{uuid4().hex[:8]}"
-    follower = ReleaseFollower(bus, shelf=shelf, serving=serving, clock=clock, gateway=gateway)
+    follower = ReleaseFollower(
+        bus,
+        shelf=shelf,
+        serving=serving,
+        clock=clock,
+        gateway=gateway,
+        admission=Admission(bus, store, keys, clock=clock),
+    )
     follower.register()
     app = daemon_app(
         bus, telemetry, at_start=[lambda: follower.begin(store)], background=[follower.run], resources=[cache]

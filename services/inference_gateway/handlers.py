@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from functools import partial
 
 from contracts import topics
 from contracts.envelope import Digest, Domain, derived_id
@@ -10,9 +11,10 @@ from contracts.release import BundleLoaded, Phase, ReleaseChanged
 from services.inference_gateway.adapters import BundleShelf
 from services.inference_gateway.serving import Serving
 from shared.artifacts import ArtifactStore
+from shared.bundle_signing import Admission
 from shared.bus import Bus
 from shared.clock import Clock
-from shared.errors import TransientError
+from shared.errors import SignatureRefused, TransientError
 from shared.releases import announced
 
 RELOAD_PAUSE_S = 2.0
@@ -28,12 +30,15 @@ class ReleaseFollower:
     it, for the newest state only: the history of the topic is passed over at a restart.
     """
 
-    def __init__(self, bus: Bus, *, shelf: BundleShelf, serving: Serving, clock: Clock, gateway: str) -> None:
+    def __init__(
+        self, bus: Bus, *, shelf: BundleShelf, serving: Serving, clock: Clock, gateway: str, admission: Admission
+    ) -> None:
         self._bus = bus
         self._shelf = shelf
         self._serving = serving
         self._clock = clock
         self._gateway = gateway
+        self._admission = admission
         self._newest: dict[Domain, ReleaseChanged] = {}
         self._pending: set[Domain] = set()
         self._said: dict[Digest, BundleLoaded] = {}
@@ -96,6 +101,9 @@ class ReleaseFollower:
             log.warning("bundle not loaded, will try again", extra={"bundle_digest": digest}, exc_info=True)
             asyncio.get_running_loop().call_later(RELOAD_PAUSE_S, self._ask_for, event.domain)
             return
+        except SignatureRefused as refused:
+            error = f"{type(refused).__name__}: {refused}"
+            await self._bus.until_done(partial(self._admission.reject, event, digest, refused))
         except Exception as failure:
             log.exception("bundle not loaded", extra={"bundle_digest": digest})
             error = f"{type(failure).__name__}: {failure}"

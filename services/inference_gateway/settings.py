@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.settings import DaemonSettings, RedisSettings
+from shared.settings import BundleVerifyingSettings, DaemonSettings, RedisSettings
 
 
-class GatewaySettings(DaemonSettings):
+class GatewaySettings(DaemonSettings, BundleVerifyingSettings):
     """Settings of the inference-gateway."""
 
     redis: RedisSettings = RedisSettings()

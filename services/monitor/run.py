@@ -12,7 +12,15 @@ from contracts.api import EventRecord, MeshStatus
 from contracts.envelope import Domain, Event
 from contracts.monitoring import AlertChanged, AlertState
 from contracts.telemetry import MESSAGE_DEAD_LETTERS
-from contracts.topics import ALERT_CHANGED, BATCH_CLEANED, BATCH_RECEIVED, MODEL_EVALUATED, TRAFFIC_OBSERVED, Topic
+from contracts.topics import (
+    ALERT_CHANGED,
+    BATCH_CLEANED,
+    BATCH_RECEIVED,
+    BUNDLE_REJECTED,
+    MODEL_EVALUATED,
+    TRAFFIC_OBSERVED,
+    Topic,
+)
 from services.monitor.core import dead_letters, otlp, status
 from services.monitor.core.events import event_of, record_of
 from services.monitor.core.status import DomainView
@@ -66,6 +74,7 @@ class Monitor:
             *await self._store.latest_events(),
             *await self._all_events(MODEL_EVALUATED, None),
             *await self._all_events(ALERT_CHANGED, week_ago),
+            *await self._all_events(BUNDLE_REJECTED, week_ago),
             *await self._all_events(BATCH_CLEANED, week_ago),
             *await self._all_events(BATCH_RECEIVED, week_ago),
         ]

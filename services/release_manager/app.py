@@ -10,9 +10,11 @@ from services.release_manager.handlers import register
 from services.release_manager.run import Releases
 from services.release_manager.settings import Settings
 from shared.artifacts import ArtifactStore
+from shared.bundle_signing import Admission
 from shared.bus import Bus
 from shared.clock import SystemClock
 from shared.daemon import daemon_app, every
+from shared.signing import public_keys_of
 from shared.telemetry import Telemetry
 
 SERVICE = "release-manager"
@@ -24,9 +26,11 @@ def build() -> FastAPI:
     telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka, settings.state_dir)
     bus = Bus(SERVICE, settings.kafka, telemetry)
     clock = SystemClock()
-    refs = SnapshotRefs(ArtifactStore(settings.artifacts.url))
+    store = ArtifactStore(settings.artifacts.url)
+    refs = SnapshotRefs(store)
+    keys = public_keys_of(settings.bundle_public_keys, owner=SERVICE, name="bundle_public_keys")
     releases = Releases(bus, refs, clock=clock, rules=settings.rollout, owns=bus.owns)
-    register(bus, releases=releases)
+    register(bus, releases=releases, admission=Admission(bus, store, keys, clock=clock))
     app = daemon_app(
         bus,
         telemetry,

@@ -6,14 +6,17 @@ from contracts.release import BundleLoaded, ReleaseRequested
 from contracts.topics import ALERT_CHANGED, BUNDLE_LOADED, MODEL_EVALUATED, RELEASE_REQUESTED, TRAFFIC_OBSERVED
 from services.release_manager.core.effects import Evaluated
 from services.release_manager.run import Releases
+from shared.bundle_signing import Admission
 from shared.bus import Bus
 from shared.telemetry import current_traceparent
 
 
-def register(bus: Bus, *, releases: Releases) -> None:
+def register(bus: Bus, *, releases: Releases, admission: Admission) -> None:
     """Subscribe the release-manager to its topics."""
 
     async def on_model_evaluated(event: ModelEvaluated) -> None:
+        if event.passed:
+            await admission.admit(event, event.bundle_digest)
         await releases.observe(event.domain, Evaluated(event=event, traceparent=current_traceparent()))
 
     async def on_observed(event: TrafficObserved | AlertChanged | BundleLoaded | ReleaseRequested) -> None:

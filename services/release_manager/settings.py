@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from shared.settings import DaemonSettings, Group, OperatorSettings
+from shared.settings import BundleVerifyingSettings, DaemonSettings, Group, OperatorSettings
 
 Seconds = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -47,7 +47,7 @@ class RolloutRules(Group):
         return self
 
 
-class Settings(DaemonSettings, OperatorSettings):
+class Settings(DaemonSettings, OperatorSettings, BundleVerifyingSettings):
     """The release-manager's settings."""
 
     rollout: RolloutRules = RolloutRules()

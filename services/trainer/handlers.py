@@ -16,15 +16,17 @@ from contracts.topics import MODEL_TRAINED, RELEASE_CHANGED, TOKENIZER_READY, TR
 from contracts.training import ModelTrained, TokenizerReady, TrainingProgressed
 from services.trainer.core.job import ProgressLine, TrainingJob, TrainingResult, child_environment
 from services.trainer.settings import Settings
-from shared import bundle
+from shared import bundle, bundle_signing
 from shared.artifacts import ArtifactStore
+from shared.bundle_signing import Admission
 from shared.bus import Bus
 from shared.child import run_child
 from shared.clock import Clock
-from shared.errors import RunFailed
+from shared.errors import RunFailed, SignatureRefused
 from shared.files import write_atomically
 from shared.releases import ServingBundles
 from shared.runs import Runs
+from shared.signing import Signer
 from shared.telemetry import Telemetry
 
 CHILD = "services.trainer.run"
@@ -40,12 +42,16 @@ class Training:
 
     Attributes:
         folder: Scratch space; a run's job and checkpoints stay there until the run is over.
+        signer: Signs what is sealed. Here and not in the child, which opens what others have written.
+        admission: Checks the bundle that a run goes on from.
     """
 
     serving: ServingBundles
     store: ArtifactStore
     settings: Settings
     folder: Path
+    signer: Signer
+    admission: Admission
 
     async def train(self, event: TokenizerReady, tell: Tell) -> TrainingResult:
         """Return what a training ended in.
@@ -53,6 +59,7 @@ class Training:
         Raises:
             RunFailed: It cannot be done.
             ChildCrashed: The child died again and again.
+            SignatureRefused: The bundle that it would go on from is not signed by who may.
         """
 
         async def on_progress(line: dict[str, Any]) -> None:
@@ -62,14 +69,18 @@ class Training:
         job = await asyncio.to_thread(self._job, event, job_file)
         environment = child_environment(job.num_threads)
         try:
+            if job.parent_bundle_digest:
+                await self.admission.admit(event, job.parent_bundle_digest)
             result = await run_child(
                 CHILD, job_file, on_progress=on_progress, environment=environment, niceness=self.settings.niceness
             )
-        except RunFailed:
+        except (RunFailed, SignatureRefused):
             # Nothing will resume it, so nothing needs its checkpoints.
             await asyncio.to_thread(self.forget, event)
             raise
-        return TrainingResult.model_validate(result)
+        trained = TrainingResult.model_validate(result)
+        await asyncio.to_thread(bundle_signing.sign, self.store, trained.bundle_digest, self.signer)
+        return trained
 
     def forget(self, event: TokenizerReady) -> None:
         """Remove the scratch space of a run that is over."""

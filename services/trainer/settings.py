@@ -5,10 +5,10 @@ from typing import Annotated
 from pydantic import Field
 
 from services.trainer.core.recipe import Recipe
-from shared.settings import DaemonSettings
+from shared.settings import BundleSigningSettings, BundleVerifyingSettings, DaemonSettings
 
 
-class Settings(DaemonSettings):
+class Settings(DaemonSettings, BundleSigningSettings, BundleVerifyingSettings):
     """The trainer's settings."""
 
     recipe: Recipe = Recipe()

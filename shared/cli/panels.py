@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from contracts.api import AlertStatus, DeadLetterCount, DomainStatus, StageStatus, TrafficStatus
+from contracts.api import AlertStatus, DeadLetterCount, DomainStatus, RejectedBundle, StageStatus, TrafficStatus
 from contracts.evaluation import Score
 from contracts.release import ReleaseState
 from shared.cli.health import DaemonHealth
@@ -73,6 +73,7 @@ def domain_panel(status: DomainStatus, *, now: datetime) -> RenderableType:
     if status.traffic:
         parts.append(_traffic(status.traffic))
     parts.extend(_alert(alert, now=now) for alert in status.alerts)
+    parts.extend(_rejection(rejected, now=now) for rejected in status.rejected_bundles)
     parts.append(f"next training: {escape(status.missing)}")
     return Panel(Group(*parts), title=f"[bold]{status.domain}[/]", title_align="left")
 
@@ -121,6 +122,11 @@ def _alert(alert: AlertStatus, *, now: datetime) -> str:
     style = "red bold" if alert.state == "firing" else "dim"
     what = f"{alert.rule} {alert.state} for {short(alert.bundle_digest)}"
     return f"[{style}]alert[/] {escape(what)}, {_age(alert.since, now)}: {escape(alert.reason)}"
+
+
+def _rejection(rejected: RejectedBundle, *, now: datetime) -> str:
+    what = f"{short(rejected.bundle_digest)} by {rejected.stage}, {_age(rejected.at, now)}: {rejected.reason}"
+    return f"[red bold]refused[/] {escape(what)} Next: {escape(rejected.next_step)}"
 
 
 def _age(at: datetime, now: datetime) -> str:

@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.secrets import FOLDER_MODE, TOKEN, create
+from shared.artifacts import ArtifactStore
+from shared.bundle_signing import sign
+from shared.releases import announced
+from shared.secrets import BUNDLE, FOLDER_MODE, TOKEN, create
 from shared.settings import OperatorSettings
+from shared.signing import Signer
 
 LOG_LIMIT_BYTES = 8 * 1024 * 1024
 KEPT_LOGS = 3
@@ -85,7 +89,17 @@ def make_secrets(layout: Layout) -> None:
     if former.exists() and not layout.token.exists():
         layout.secrets.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         former.replace(layout.token)
-    create(layout.secrets)
+    if BUNDLE.private in create(layout.secrets):
+        _sign_former_releases(layout)
+
+
+def _sign_former_releases(layout: Layout) -> None:
+    """Sign what was released before bundles were signed, so that it still serves; there is nothing in a new state directory."""
+    signer = Signer((layout.secrets / BUNDLE.private).read_text(encoding="ascii"))
+    store = ArtifactStore(layout.artifacts_url)
+    for digest in {digest for event in announced(store) for digest in event.state.warm_digests}:
+        if store.exists(digest):
+            sign(store, digest, signer)
 
 
 def operator_token(layout: Layout) -> str:

@@ -6,12 +6,20 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from contracts.api import AlertStatus, DeadLetterCount, DomainStatus, MeshStatus, StageStatus, TrafficStatus
+from contracts.api import (
+    AlertStatus,
+    DeadLetterCount,
+    DomainStatus,
+    MeshStatus,
+    RejectedBundle,
+    StageStatus,
+    TrafficStatus,
+)
 from contracts.corpus import BatchCleaned, BatchReceived, CorpusVersioned
 from contracts.envelope import Digest, Domain, Event
 from contracts.evaluation import ModelEvaluated, Score
 from contracts.monitoring import AlertChanged, AlertState
-from contracts.release import BundleLoaded, ReleaseChanged, ReleaseRequested
+from contracts.release import BundleLoaded, BundleRejected, ReleaseChanged, ReleaseRequested
 from contracts.topics import EVENT_TOPICS
 from contracts.training import ModelTrained, TokenizerReady, TrainingProgressed, TrainingRequested
 from services.monitor.core.traffic import Counts, Series
@@ -24,6 +32,8 @@ P95 = 0.95
 MAX_CLEANED_BATCHES = 1_000
 """So many of the batches cleaned last are known by their ids: word of a batch may come after word of its cleaning."""
 
+MAX_SHOWN_REJECTIONS = 5
+
 EventClass = type[Event]
 EventT = TypeVar("EventT", bound=Event)
 KeyT = TypeVar("KeyT")
@@ -34,7 +44,7 @@ STAGES: tuple[tuple[str, tuple[EventClass, ...]], ...] = (
     ("tokenizer-builder", (TokenizerReady,)),
     ("trainer", (TrainingProgressed, ModelTrained)),
     ("evaluator", (ModelEvaluated,)),
-    ("release-manager", (ReleaseRequested, ReleaseChanged)),
+    ("release-manager", (ReleaseRequested, ReleaseChanged, BundleRejected)),
     ("inference-gateway", (BundleLoaded,)),
     ("monitor", (TrainingRequested, AlertChanged)),
 )
@@ -60,6 +70,7 @@ class DomainView:
         latest: The latest event of each class.
         evaluations: The latest judgement of each bundle.
         alerts: The latest change of each alert, by rule and bundle.
+        rejections: The latest refusal of each bundle by each daemon.
         batches_under_way: Batches that were received and not cleaned yet, oldest first.
         cleaned_batches: The batches that were cleaned last.
     """
@@ -67,6 +78,7 @@ class DomainView:
     latest: Mapping[EventClass, Event] = field(default_factory=dict)
     evaluations: Mapping[Digest, ModelEvaluated] = field(default_factory=dict)
     alerts: Mapping[tuple[str, Digest], AlertChanged] = field(default_factory=dict)
+    rejections: Mapping[tuple[str, Digest], BundleRejected] = field(default_factory=dict)
     batches_under_way: tuple[UUID, ...] = ()
     cleaned_batches: Mapping[UUID, None] = field(default_factory=dict)
 
@@ -82,6 +94,8 @@ def fold(view: View, event: Event) -> View:
         domain = replace(domain, evaluations=_newest(domain.evaluations, event.bundle_digest, event))
     if isinstance(event, AlertChanged):
         domain = replace(domain, alerts=_newest(domain.alerts, (event.rule, event.bundle_digest), event))
+    if isinstance(event, BundleRejected):
+        domain = replace(domain, rejections=_newest(domain.rejections, (event.stage, event.bundle_digest), event))
     if isinstance(event, BatchReceived):
         domain = _with_received(domain, event.batch_id)
     if isinstance(event, BatchCleaned):
@@ -143,6 +157,7 @@ def _domain_status(name: Domain, domain: DomainView, windows: Windows) -> Domain
         scores=_scores(domain),
         alerts=_alerts(domain),
         traffic=_traffic(name, windows),
+        rejected_bundles=_rejected(domain),
     )
 
 
@@ -217,6 +232,21 @@ def _alerts(domain: DomainView) -> tuple[AlertStatus, ...]:
             since=change.since,
         )
         for change in sorted(shown, key=lambda change: (change.rule, change.bundle_digest))
+    )
+
+
+def _rejected(domain: DomainView) -> tuple[RejectedBundle, ...]:
+    """Return the last refusals, newest last."""
+    last = sorted(domain.rejections.values(), key=_rank)[-MAX_SHOWN_REJECTIONS:]
+    return tuple(
+        RejectedBundle(
+            bundle_digest=event.bundle_digest,
+            stage=event.stage,
+            reason=event.reason,
+            next_step=event.next_step,
+            at=event.occurred_at,
+        )
+        for event in last
     )
 
 

@@ -12,10 +12,11 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 
-from shared import bundle
+from shared import bundle, bundle_signing
 from shared.artifacts import ArtifactStore
 from shared.lm.config import ModelConfig, to_hf
 from shared.lm.text import special_ids
+from tests.keys import BUNDLE_SIGNER
 
 SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>"]
 
@@ -30,7 +31,7 @@ def seal_lookup_bundle(
     labels: tuple[str, ...] | None = None,
     serving_model: bytes | None = None,
 ) -> str:
-    """Seal a bundle that answers a text with the label of its first character, and return its digest."""
+    """Seal and sign a bundle that answers a text with the label of its first character, and return its digest."""
     labels = tuple(sorted(set(answers.values()))) if labels is None else labels
     vocabulary = {token: number for number, token in enumerate([*SPECIAL, *sorted(answers)])}
     model = ModelConfig(
@@ -50,7 +51,7 @@ def seal_lookup_bundle(
         (folder / name).write_text(json.dumps(value))
     graph = _lookup_graph(vocabulary, answers, labels) if serving_model is None else serving_model
     (folder / bundle.SERVING_MODEL).write_bytes(graph)
-    return bundle.seal(
+    digest = bundle.seal(
         store,
         folder,
         domain="law",
@@ -66,6 +67,8 @@ def seal_lookup_bundle(
             token_budget=1, num_tokens=1, num_steps=1, num_skipped_steps=0, seed=0, loss=1.0
         ),
     )
+    bundle_signing.sign(store, digest, BUNDLE_SIGNER)
+    return digest
 
 
 def _lookup_graph(vocabulary: Mapping[str, int], answers: Mapping[str, str], labels: tuple[str, ...]) -> bytes:

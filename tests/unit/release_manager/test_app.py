@@ -18,6 +18,7 @@ from services.release_manager.app import build
 from shared.messages import cloudevent_headers
 from shared.settings import KafkaSettings
 
+from .conftest import KnownBundles
 from .story import TRACEPARENT, evaluated, loaded, weights
 
 WAIT_S = 30.0
@@ -78,6 +79,7 @@ async def changes_until(kafka: KafkaSettings, number: int) -> list[ReleaseChange
 async def test_a_release_stands_after_a_restart_and_after_all_messages_came_again(
     environment: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("services.release_manager.app.Admission", lambda *_, **__: KnownBundles())
     async with running() as client:
         await ready(client)
         assert (await client.get("/v1/domains/law/release")).status_code == 404

@@ -125,7 +125,8 @@ def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert OperatorSettings().operator_token == SecretStr("from the environment")
 
 
-def test_without_a_folder_there_is_no_secret() -> None:
+def test_without_a_folder_there_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PLUMBLINE_SECRETS_DIR")
     assert OperatorSettings().operator_token is None
 
 

@@ -12,13 +12,18 @@ from contracts.training import TokenizerReady
 from services.trainer.app import wire
 from services.trainer.settings import Settings
 from shared.artifacts import ArtifactStore
+from shared.bundle import read_manifest
+from shared.bundle_signing import check, signature_ref
 from shared.bus import Bus
 from shared.clock import SystemClock
 from shared.errors import ChildCrashed
+from shared.releases import ServingBundles
 from shared.settings import ArtifactSettings, KafkaSettings, TelemetrySettings
 from shared.telemetry import Telemetry
 from tests.broker.harness import KeptSink
 from tests.contracts.payloads import example
+from tests.keys import BUNDLE_KEYS
+from tests.unit.evaluator.sealed import seal_lookup_bundle
 
 
 class Trainer:
@@ -85,3 +90,35 @@ async def test_a_finished_run_that_says_it_again_removes_what_a_crash_left(train
     await trainer.ask(event)
 
     assert trainer.left() == []
+
+
+async def test_a_run_does_not_go_on_from_a_bundle_that_is_not_signed(
+    trainer: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    serving = seal_lookup_bundle(trainer.store, tmp_path / "serving", answers={"a": "civil"}, corpus_digest="0" * 64)
+    trainer.store.delete_ref(signature_ref(serving))
+    monkeypatch.setattr(ServingBundles, "digest", lambda *_: serving)
+    tokenizer = read_manifest(trainer.store, serving).parents.tokenizer_digest
+    with caplog.at_level(logging.ERROR):
+        await trainer.ask(example(topics.TOKENIZER_READY, tokenizer_digest=tokenizer))
+
+    (lost,) = [record for record in caplog.records if record.message == "dead-lettered"]
+    assert f"bundle {serving} is refused" in lost.reason
+    assert trainer.left() == []
+
+
+async def test_what_is_sealed_is_signed_before_it_is_announced(
+    trainer: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed = seal_lookup_bundle(trainer.store, tmp_path / "sealed", answers={"a": "civil"}, corpus_digest="0" * 64)
+    trainer.store.delete_ref(signature_ref(sealed))
+    record = {"token_budget": 1, "num_tokens": 1, "num_steps": 1, "num_skipped_steps": 0, "loss": 1.0}
+    parents = {"corpus_digest": "0" * 64, "tokenizer_digest": "1" * 64, "ancestors": [], "labels": ["civil"]}
+
+    async def seal(*_: object, **__: object) -> dict[str, object]:
+        return {"bundle_digest": sealed, "lm_loss": 1.0, "label_loss": 1.0, **record, **parents}
+
+    monkeypatch.setattr("services.trainer.handlers.run_child", seal)
+    await trainer.ask(example(topics.TOKENIZER_READY))
+
+    check(trainer.store, sealed, BUNDLE_KEYS)
