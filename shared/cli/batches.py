@@ -1,25 +1,48 @@
-"""Cutting a JSONL file into batches, each line checked before anything is sent. Bounded memory, whatever the line's length."""
+"""Cutting documents into batches, each document checked before anything is sent. Bounded memory, whatever the files hold.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+The cuts follow from the files alone, and ingest derives a batch's id from its documents: the same command again sends the same
+batches, and adds nothing twice.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from io import BufferedIOBase
-from pathlib import Path
+from itertools import chain
 
 from pydantic import ValidationError
 
 from contracts.corpus import MAX_DOCUMENTS_PER_BATCH, Document
 from shared.cli.errors import FileRefused
+from shared.cli.ingest_columns import MAX_LINE_BYTES, Line
+from shared.cli.ingest_files import Format, Source, opened
+from shared.cli.ingest_parquet import parquet_lines
+from shared.cli.ingest_text import Split, csv_lines, decoded, text_lines
 
-MAX_LINE_BYTES = 1_048_576
 MAX_BATCH_BYTES = 8_000_000
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How files are to be read.
+
+    Attributes:
+        columns: Names of columns by field, where they are not called like the field.
+        encoding: Of tables and plain text; None: what a byte order mark says, else UTF-8.
+        split: What of a plain text file is a document.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    encoding: str | None = None
+    split: Split = Split.FILE
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Lines that are sent together.
+    """Documents that are sent together.
 
     Attributes:
-        body: The lines, each ended by a newline; at most 8 MB.
+        body: One JSON object a line, each ended by a newline; at most 8 MB.
         num_documents: How many lines, 1 to 5,000.
     """
 
@@ -29,49 +52,107 @@ class Batch:
 
 @dataclass(frozen=True)
 class Census:
-    """What a file holds: all its lines were checked."""
+    """What files hold: all their documents were checked."""
 
     num_documents: int
     num_bytes: int
+    num_batches: int
 
 
-def check_file(path: Path) -> Census:
-    """Check every line.
+def check(sources: Sequence[Source], reading: Reading, on_batch: Callable[[int], None] = lambda _: None) -> Census:
+    """Check every document.
 
-    Raises:
-        FileRefused: A line is too long or no document, or there is none; names file and line.
-    """
-    num_documents = num_bytes = 0
-    with path.open("rb") as file:
-        for line in documents_in(file, name=str(path)):
-            num_documents += 1
-            num_bytes += len(line)
-    if num_documents == 0:
-        raise FileRefused(f"{path} holds no document.", next_step="Give it one JSON object a line; see README.md.")
-    return Census(num_documents, num_bytes)
-
-
-def batches_of(path: Path) -> Iterator[Batch]:
-    """Cut a file into batches of at most 5,000 documents and 8 MB.
+    Args:
+        sources: What was given.
+        reading: How.
+        on_batch: Told how many documents were checked, batch by batch.
 
     Raises:
-        FileRefused: A line changed since it was checked.
+        FileRefused: One is too long or no document, or a file holds none; names the file and the line or row.
     """
-    lines: list[bytes] = []
+    num_documents = num_bytes = num_batches = 0
+    for run in runs_of(sources, reading):
+        before = num_documents
+        for batch in batches_of(run, reading):
+            num_documents += batch.num_documents
+            num_bytes += len(batch.body)
+            num_batches += 1
+            on_batch(batch.num_documents)
+        if num_documents == before:
+            raise FileRefused(
+                f"{run[0].name} holds no document.", next_step="Give it one JSON object a line; see README.md."
+            )
+    return Census(num_documents, num_bytes, num_batches)
+
+
+def runs_of(sources: Sequence[Source], reading: Reading) -> list[tuple[Source, ...]]:
+    """Return the files that share batches: those that are one document each do, others have their own."""
+    runs: list[tuple[Source, ...]] = []
+    for source in sources:
+        is_one = source.format is Format.TEXT and reading.split is Split.FILE
+        if is_one and runs and runs[-1][-1].format is Format.TEXT:
+            runs[-1] += (source,)
+        else:
+            runs.append((source,))
+    return runs
+
+
+def batches_of(run: Sequence[Source], reading: Reading) -> Iterator[Batch]:
+    """Cut files that share batches into batches of at most 5,000 documents and 8 MB.
+
+    Raises:
+        FileRefused: A file holds something that is no document, or changed since it was checked.
+    """
+    return cut(chain.from_iterable(lines_of(source, reading) for source in run))
+
+
+def cut(lines: Iterable[Line]) -> Iterator[Batch]:
+    """Cut documents into batches.
+
+    Raises:
+        FileRefused: One id stands for two texts in one batch, which ingest would refuse.
+    """
+    kept: list[bytes] = []
+    texts: dict[str, tuple[int, str]] = {}
     num_bytes = 0
-    with path.open("rb") as file:
-        for line in documents_in(file, name=str(path)):
-            if len(lines) == MAX_DOCUMENTS_PER_BATCH or num_bytes + len(line) > MAX_BATCH_BYTES:
-                yield Batch(b"".join(lines), len(lines))
-                lines, num_bytes = [], 0
-            lines.append(line)
-            num_bytes += len(line)
-    if lines:
-        yield Batch(b"".join(lines), len(lines))
+    for line in lines:
+        if len(kept) == MAX_DOCUMENTS_PER_BATCH or num_bytes + len(line.data) > MAX_BATCH_BYTES:
+            yield Batch(b"".join(kept), len(kept))
+            kept, texts, num_bytes = [], {}, 0
+        kept.append(line.data)
+        num_bytes += len(line.data)
+        text, where = texts.setdefault(line.document_id, (hash(line.text), line.where))
+        if text != hash(line.text):
+            raise FileRefused(
+                f"{line.where}: the id {line.document_id!r} stands for another text at {where}; nothing was sent.",
+                next_step="Give each text an id of its own, or send later versions in a file of their own.",
+            )
+    if kept:
+        yield Batch(b"".join(kept), len(kept))
 
 
-def documents_in(file: BufferedIOBase, *, name: str) -> Iterator[bytes]:
-    """Yield the lines that hold a document, each ended by one newline; blank ones are passed over.
+def lines_of(source: Source, reading: Reading) -> Iterator[Line]:
+    """Yield the documents of a file, checked.
+
+    Raises:
+        FileRefused: Something in it is no document.
+    """
+    if source.format is Format.PARQUET:
+        yield from parquet_lines(source.path, reading.columns, name=source.name)
+        return
+    with opened(source) as file:
+        if source.format is Format.JSONL:
+            yield from documents_in(file, name=source.name)
+            return
+        with decoded(file, name=source.name, encoding=reading.encoding) as text:
+            if source.format is Format.CSV:
+                yield from csv_lines(text, reading.columns)
+            else:
+                yield from text_lines(text, reading.split)
+
+
+def documents_in(file: BufferedIOBase, *, name: str) -> Iterator[Line]:
+    """Yield the lines of a JSONL file that hold a document; blank ones are passed over.
 
     Raises:
         FileRefused: A line is longer than 1 MiB, or no document.
@@ -80,24 +161,28 @@ def documents_in(file: BufferedIOBase, *, name: str) -> Iterator[bytes]:
     while line := file.readline(MAX_LINE_BYTES + 2):
         number += 1
         content = line.rstrip(b"\r\n")
+        if number == 1:
+            content = content.removeprefix(BYTE_ORDER_MARK)
         if len(content) > MAX_LINE_BYTES:
             raise FileRefused(
                 f"{name}:{number}: the line is longer than {MAX_LINE_BYTES:,} bytes; nothing was sent.",
                 next_step="Split the text into several documents (e.g. one per article) and send the file again.",
             )
         if content.strip():
-            _check_document(content, where=f"{name}:{number}")
-            yield content + b"\n"
+            where = f"{name}:{number}"
+            document = _document(content, where=where)
+            yield Line(content + b"\n", document.document_id, document.text, where)
 
 
-def _check_document(line: bytes, *, where: str) -> None:
+def _document(line: bytes, *, where: str) -> Document:
     try:
-        Document.model_validate_json(line)
+        return Document.model_validate_json(line)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(map(str, first["loc"]))
-        what = f"{field}: {first['msg']}" if field else first["msg"]
+        field_name = ".".join(map(str, first["loc"]))
+        what = f"{field_name}: {first['msg']}" if field_name else first["msg"]
         raise FileRefused(
             f"{where}: not a document ({what}); nothing was sent.",
-            next_step='Correct the line; it is one JSON object such as {"document_id": "1", "text": "..."}.',
+            next_step='Correct the line; it is one JSON object such as {"document_id": "1", "text": "..."}. '
+            "Of another kind of file, say which: --format csv, parquet or text.",
         ) from error

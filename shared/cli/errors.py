@@ -46,3 +46,7 @@ class LetterReplayed(MeshError):
 
 class BrokerUnreachable(MeshError):
     """The broker of a running mesh does not answer."""
+
+
+class PackageMissing(MeshError):
+    """Something optional was asked for whose package is not installed."""

@@ -42,7 +42,8 @@ class Apis:
 
     Attributes:
         bodies: What was sent, by path.
-        problem: Answered instead of anything else.
+        problem: Answered instead of anything else,
+        num_good: but not before so many requests.
     """
 
     def __init__(self) -> None:
@@ -50,10 +51,11 @@ class Apis:
         self.bodies: list[tuple[str, bytes]] = []
         self.headers: dict[str, str] = {}
         self.problem: Problem | None = None
+        self.num_good = 0
         self.app = _app(self)
 
     def clear(self) -> None:
-        self.bodies, self.headers, self.problem = [], {}, None
+        self.bodies, self.headers, self.problem, self.num_good = [], {}, None, 0
 
 
 def _app(apis: Apis) -> FastAPI:
@@ -63,7 +65,7 @@ def _app(apis: Apis) -> FastAPI:
     async def note(request: Request, call_next):
         apis.bodies.append((request.url.path, await request.body()))
         apis.headers = dict(request.headers)
-        if apis.problem:
+        if apis.problem and len(apis.bodies) > apis.num_good:
             body = apis.problem.model_dump(exclude_none=True)
             return JSONResponse(body, status_code=apis.problem.status, media_type="application/problem+json")
         return await call_next(request)

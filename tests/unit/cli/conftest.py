@@ -28,9 +28,9 @@ class Terminal:
         self.layout = layout
         self.apis = apis
 
-    def plumb(self, *arguments: str) -> Result:
+    def plumb(self, *arguments: str, given: bytes | None = None) -> Result:
         environment = {"PLUMBLINE_STATE_DIR": str(self.layout.root), "COLUMNS": "200", "TERM": "dumb"}
-        return CliRunner().invoke(application(), list(arguments), env=environment)
+        return CliRunner().invoke(application(), list(arguments), env=environment, input=given)
 
     def fails(self, *arguments: str) -> tuple[int, PlumblineError]:
         """Run a command that must fail; return its exit code and its error."""

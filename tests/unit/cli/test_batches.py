@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from contracts.corpus import MAX_DOCUMENTS_PER_BATCH
 from shared.cli import batches
-from shared.cli.batches import MAX_BATCH_BYTES, MAX_LINE_BYTES, Census, batches_of, check_file, documents_in
+from shared.cli.batches import MAX_BATCH_BYTES, Batch, Census, Reading, check, documents_in
 from shared.cli.errors import FileRefused
+from shared.cli.ingest_columns import MAX_LINE_BYTES
+from shared.cli.ingest_files import source_of
 
 ARTICLE = "民事主体的人身权利、财产权利以及其他合法权益受法律保护，任何组织或者个人不得侵犯。"
 
@@ -23,6 +25,14 @@ def jsonl(path: Path, *lines: str) -> Path:
     return path
 
 
+def batches_of(path: Path) -> list[Batch]:
+    return list(batches.batches_of([source_of(path)], Reading()))
+
+
+def check_file(path: Path) -> Census:
+    return check([source_of(path)], Reading())
+
+
 def refusal(path: Path) -> FileRefused:
     with pytest.raises(FileRefused) as refused:
         check_file(path)
@@ -32,14 +42,14 @@ def refusal(path: Path) -> FileRefused:
 
 def test_a_file_is_cut_at_5000_documents(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "laws.jsonl", *(line(number) for number in range(12_001)))
-    assert check_file(path) == Census(12_001, path.stat().st_size)
+    assert check_file(path) == Census(12_001, path.stat().st_size, 3)
     assert [batch.num_documents for batch in batches_of(path)] == [5_000, 5_000, 2_001]
     assert b"".join(batch.body for batch in batches_of(path)) == path.read_bytes()
 
 
 def test_a_file_is_cut_at_8_megabytes(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "laws.jsonl", *(line(number, "法" * 190_000) for number in range(40)))
-    cut = list(batches_of(path))
+    cut = batches_of(path)
     assert sum(batch.num_documents for batch in cut) == 40
     assert len(cut) == 3
     assert all(len(batch.body) <= MAX_BATCH_BYTES for batch in cut)
@@ -49,14 +59,14 @@ def test_a_file_is_cut_at_8_megabytes(tmp_path: Path) -> None:
 @settings(max_examples=100, deadline=None)
 def test_batches_hold_every_document_once_in_order(texts: list[str], ending: str) -> None:
     content = "".join(line(number, text) + ending for number, text in enumerate(texts)).encode()
-    seen = [json.loads(document) for document in documents_in(io.BytesIO(content), name="laws.jsonl")]
+    seen = [json.loads(document.data) for document in documents_in(io.BytesIO(content), name="laws.jsonl")]
     assert [document["text"] for document in seen] == texts
 
 
 def test_limits_hold_whatever_the_lines_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "MAX_BATCH_BYTES", 1_000)
     path = jsonl(tmp_path / "laws.jsonl", *(line(number, "法" * (number % 200 + 1)) for number in range(300)))
-    cut = list(batches_of(path))
+    cut = batches_of(path)
     assert all(len(batch.body) <= 1_000 and batch.num_documents <= MAX_DOCUMENTS_PER_BATCH for batch in cut)
     assert b"".join(batch.body for batch in cut) == path.read_bytes()
 
@@ -93,6 +103,23 @@ def test_a_line_that_is_no_document_is_refused_with_its_number_and_field(tmp_pat
     refused = refusal(jsonl(tmp_path / "laws.jsonl", line(), "", bad, line()))
     assert f"{tmp_path / 'laws.jsonl'}:3:" in str(refused)
     assert what in str(refused)
+
+
+def test_a_byte_order_mark_at_the_start_is_no_part_of_the_first_document(tmp_path: Path) -> None:
+    path = tmp_path / "laws.jsonl"
+    path.write_text(f"{line()}\n", encoding="utf-8-sig")
+    assert [batch.body for batch in batches_of(path)] == [f"{line()}\n".encode()]
+
+
+def test_an_id_that_stands_for_two_texts_in_one_batch_is_refused_before_ingest_would(tmp_path: Path) -> None:
+    assert ":3: the id '1' stands for another text" in str(
+        refusal(jsonl(tmp_path / "a.jsonl", line(), line(), line(1, "x")))
+    )
+
+
+def test_an_id_may_stand_for_another_text_in_a_later_batch(tmp_path: Path) -> None:
+    lines = (line(number) for number in range(MAX_DOCUMENTS_PER_BATCH))
+    assert check_file(jsonl(tmp_path / "a.jsonl", *lines, line(0, "x"))).num_batches == 2
 
 
 def test_bytes_that_are_no_utf8_are_refused(tmp_path: Path) -> None:

@@ -59,6 +59,38 @@ def test_a_bad_line_anywhere_means_that_nothing_is_sent(terminal: Terminal, tmp_
     assert terminal.apis.bodies == []
 
 
+def test_ingest_takes_files_of_all_kinds_and_standard_input(terminal: Terminal, tmp_path: Path) -> None:
+    table, text = tmp_path / "laws.csv", tmp_path / "law.txt"
+    table.write_bytes("编号,正文\n1,为了惩罚犯罪\n".encode("gb18030"))
+    text.write_text("保护人民", encoding="gb18030")
+    options = ("--column", "text=正文", "--column", "document_id=编号", "--encoding", "gb18030")
+    result = terminal.plumb("ingest", str(table), str(text), "-", *options, given=DOCUMENT.encode())
+    assert result.exit_code == 0, result.output
+    assert [json.loads(body) for _, body in terminal.apis.bodies] == [
+        {"document_id": "1", "text": "为了惩罚犯罪"},
+        {"document_id": text.as_posix(), "text": "保护人民"},
+        json.loads(DOCUMENT),
+    ]
+
+
+def test_ingest_of_a_file_that_there_is_not_is_a_wrong_command_line(terminal: Terminal, tmp_path: Path) -> None:
+    result = terminal.plumb("ingest", str(tmp_path / "nothing.csv"))
+    assert result.exit_code == Exit.USAGE
+    assert "does not exist" in result.stderr
+
+
+def test_an_upload_that_breaks_off_says_how_it_goes_on(terminal: Terminal, tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("one.jsonl", "two.jsonl", "three.jsonl")]
+    for file in files:
+        file.write_text(DOCUMENT, encoding="utf-8")
+    terminal.apis.num_good = 1
+    terminal.apis.problem = Problem(type="urn:x", title="No", status=503, detail="the disk is full")
+    result = terminal.plumb("ingest", *map(str, files))
+    assert isinstance(result.exception, ProblemAnswered)
+    assert "1 of 3 batches are stored. The same command again sends the rest" in result.stderr
+    assert last_batches(terminal.layout, "law") == (UUID(int=1),)
+
+
 def test_train_now_asks_the_monitor(terminal: Terminal) -> None:
     result = terminal.plumb("train", "now", "--domain", "medicine")
     path, body = terminal.apis.bodies[0]

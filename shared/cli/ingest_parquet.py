@@ -1,0 +1,52 @@
+"""Parquet tables, read a thousand rows at a time. pyarrow is an optional package: only this file needs it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from shared.cli.errors import FileRefused, PackageMissing
+from shared.cli.ingest_columns import Line, line_of_cells, places_of
+
+ROWS_AT_A_TIME = 1_000
+BUFFER_BYTES = 1 << 20
+"""Column chunks are streamed through a buffer of this size instead of being read whole."""
+
+
+def parquet_lines(path: Path, columns: Mapping[str, str], *, name: str) -> Iterator[Line]:
+    """Yield the documents of a Parquet file.
+
+    Args:
+        path: Where it lies.
+        columns: Names of columns by field, where they are not called like the field.
+        name: The file, for messages; rows are counted from 1.
+
+    Raises:
+        PackageMissing: pyarrow is not installed.
+        FileRefused: It is no Parquet file, or a row is no document.
+    """
+    if find_spec("pyarrow") is None:
+        raise PackageMissing(
+            f"{name} is a Parquet file, and reading those needs the package pyarrow.",
+            next_step="pip install 'pyarrow>=21'",
+        )
+    pyarrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+    try:
+        with ExitStack() as stack:
+            file = stack.enter_context(parquet.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES))
+            header = list(file.schema_arrow.names)
+            places = places_of(header, columns, name=name)
+            named = {field: header[place] for field, place in places.items()}
+            number = 0
+            batches = file.iter_batches(batch_size=ROWS_AT_A_TIME, columns=list(named.values()), use_threads=False)
+            for batch in batches:
+                for row in batch.to_pylist():
+                    number += 1
+                    cells = {field: row[column] for field, column in named.items()}
+                    yield line_of_cells(cells, named, where=f"{name}: row {number}")
+    except (pyarrow.ArrowException, OSError) as error:
+        raise FileRefused(
+            f"{name}: it cannot be read as Parquet ({error}); nothing was sent.",
+            next_step="Copy the file again: it is damaged, cut off, or no Parquet.",
+        ) from error
