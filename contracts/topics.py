@@ -32,6 +32,7 @@ class Topic:
         consumers: Daemons that work it off in their group.
         readers: Daemons that read it from the start, without a group.
         why: What it is for.
+        signed: It carries an operator's commands, which consumers refuse unless they are signed, fresh and new.
         traced: False: handling it makes no span; it comes every second, and telemetry must not observe itself.
     """
 
@@ -42,6 +43,7 @@ class Topic:
     consumers: tuple[str, ...] = ()
     readers: tuple[str, ...] = ()
     why: str
+    signed: bool = False
     traced: bool = True
 
     @property
@@ -70,7 +72,7 @@ BATCH_CLEANED = Topic(
 )  # fmt: skip
 TRAINING_REQUESTED = Topic(
     name="training-requested-v1", event=TrainingRequested, retention_h=7 * DAY_H,
-    producers=("monitor",), consumers=("cleaner", "monitor"), why="cut a corpus version now",
+    producers=("monitor",), consumers=("cleaner", "monitor"), why="cut a corpus version now", signed=True,
 )  # fmt: skip
 CORPUS_VERSIONED = Topic(
     name="corpus-versioned-v1", event=CorpusVersioned, retention_h=7 * DAY_H,
@@ -95,6 +97,7 @@ MODEL_EVALUATED = Topic(
 RELEASE_REQUESTED = Topic(
     name="release-requested-v1", event=ReleaseRequested, retention_h=7 * DAY_H,
     producers=("release-manager",), consumers=("release-manager", "monitor"), why="an operator's word on a release",
+    signed=True,
 )  # fmt: skip
 RELEASE_CHANGED = Topic(
     name="release-changed-v1", event=ReleaseChanged, retention_h=None,

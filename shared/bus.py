@@ -5,6 +5,7 @@
   as long as it takes. It raises a permanent one: the message goes to the dead-letter topic with the reason. Any other exception
   is a defect: three attempts, then the dead-letter topic. Ten dead letters in a row stop the consumer, uncommitted, since then
   the fault is here and not in the messages.
+- A message of a topic of commands is checked before its handler: signed, fresh, new (`shared.commands`).
 - Headers carry CloudEvents attributes (binary mode) and the W3C trace context.
 """
 
@@ -37,6 +38,8 @@ from contracts.topics import (
     topics_consumed_by,
     topics_read_by,
 )
+from shared.clock import SystemClock
+from shared.commands import CommandGuard, Place
 from shared.errors import PermanentError, PlumblineError, TransientError
 from shared.messages import cloudevent_headers, decode
 from shared.settings import KafkaSettings
@@ -74,8 +77,19 @@ class Bus:
         service: The daemon's name, which is also its consumer group.
     """
 
-    def __init__(self, service: str, settings: KafkaSettings, telemetry: Telemetry) -> None:
+    def __init__(
+        self, service: str, settings: KafkaSettings, telemetry: Telemetry, *, guard: CommandGuard | None = None
+    ) -> None:
+        """Set the connection up; nothing is reached yet.
+
+        Args:
+            service: The daemon's name.
+            settings: Where the broker is.
+            telemetry: What it is observed with.
+            guard: Signs and checks commands; without it there are none, in either direction.
+        """
         self.service = service
+        self._guard = guard or CommandGuard(clock=SystemClock(), max_age_s=0, keys=None, signer=None)
         self._group = f"{service}{settings.group_suffix}"
         self._telemetry = telemetry
         self._dead_letters_in_a_row = 0
@@ -167,9 +181,10 @@ class Bus:
         headers = cloudevent_headers(topic, event, service=self.service)
         if traceparent:
             headers["traceparent"] = traceparent
-        await self.broker.publish(
-            event.model_dump_json().encode(), topic.name, key=event.domain.encode(), headers=headers
-        )
+        body = event.model_dump_json().encode()
+        if topic.signed:
+            headers |= self._guard.signed(topic, event.domain, body)
+        await self.broker.publish(body, topic.name, key=event.domain.encode(), headers=headers)
 
     async def connect(self) -> None:
         """Reach the broker, however long that takes; from here on events can be published."""
@@ -220,8 +235,20 @@ class Bus:
         topic = TOPICS_BY_NAME[_record(message).topic]
         if topic.event is None:
             await handlers[topic](message.body)
+            return
+        event = decode(topic, message.body, message.headers)
+        if topic.signed:
+            await self._obey(topic, event, message, handlers[topic])
         else:
-            await handlers[topic](decode(topic, message.body, message.headers))
+            await handlers[topic](event)
+
+    async def _obey(self, topic: Topic, event: Event, message: KafkaMessage, handler: Handler) -> None:
+        """Handle a command that is signed, fresh and new."""
+        raw = _record(message)
+        key, place = (raw.key or b"").decode(errors="replace"), Place(raw.partition, raw.offset)
+        self._guard.check(topic, event, key=key, body=message.body, headers=message.headers, place=place)
+        await handler(event)
+        self._guard.remember(event, place)
 
     async def _dead_letter(self, message: KafkaMessage, error: Exception) -> None:
         if self._dead_letters_in_a_row >= MAX_DEAD_LETTERS_IN_A_ROW:

@@ -9,6 +9,8 @@ PlumblineError
 |   +-- ArtifactCorrupt         an artifact's bytes do not match its digest
 |   +-- BundleRefused           a bundle's parts do not belong together
 |   +-- SignatureRefused        what must be signed is not, or not by who may
+|   +-- CommandUntimely         an operator's command is too old, or from the future
+|   +-- CommandReplayed         an operator's command was handled, and has been sent again
 |   +-- RunFailed               long work found that it cannot be done
 |   +-- ChildCrashed            the child process of a run died again and again
 +-- TransientError              retrying can help: the message stays where it is
@@ -66,6 +68,14 @@ class BundleRefused(PermanentError):
 
 class SignatureRefused(PermanentError):
     """What must be signed is not, or not by who may; nothing was done with it."""
+
+
+class CommandUntimely(PermanentError):
+    """An operator's command is too old, or from the future; nothing was done with it."""
+
+
+class CommandReplayed(PermanentError):
+    """An operator's command was handled, and has been sent again; its effect was not repeated."""
 
 
 class RunFailed(PermanentError):

@@ -129,8 +129,24 @@ class BundleVerifyingSettings(SecretSettings):
     """The public keys, as PEM, whose bundles are taken; several while keys are changed."""
 
 
+class OperatorSigningSettings(SecretSettings):
+    """What operators' commands are signed with, by the daemons that take the orders."""
+
+    operator_key: SecretStr | None = None
+    """The Ed25519 private key, as PEM, that commands are signed with."""
+
+
+class OperatorVerifyingSettings(SecretSettings):
+    """By what an operator's command is checked."""
+
+    operator_public_keys: str | None = None
+    """The public keys, as PEM, whose commands are taken; several while keys are changed."""
+    command_max_age_s: Annotated[float, Field(gt=0)] = 3600.0
+    """A command whose own time is further from the present is refused: it may be an old one that was sent again."""
+
+
 class OperatorSettings(SecretSettings):
     """The secret of the operator's endpoints; without it they answer 403."""
 
     operator_token: SecretStr | None = None
-    """Lets the operator roll back and arm faults."""
+    """Lets the operator roll back, ask for a training and arm faults."""

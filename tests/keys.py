@@ -5,6 +5,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from contracts.topics import Topic
+from shared.clock import Clock, SystemClock
+from shared.commands import CommandGuard
 from shared.secrets import BUNDLE, OPERATOR, KeyPair
 from shared.signing import PublicKeys, Signer
 
@@ -25,3 +28,19 @@ def write_keys(folder: Path) -> Path:
         (folder / pair.private).write_text(private)
         (folder / pair.public).write_text(Signer(private).public_pem)
     return folder
+
+
+AGES_S = 1e9
+"""For tests whose clock stands still, or whose events are examples: a command of any time is fresh."""
+
+
+def command_guard(
+    clock: Clock | None = None, *, max_age_s: float = AGES_S, signer: Signer = OPERATOR_SIGNER
+) -> CommandGuard:
+    """Return a guard that signs and checks with the keys of tests."""
+    return CommandGuard(clock=clock or SystemClock(), max_age_s=max_age_s, keys=OPERATOR_KEYS, signer=signer)
+
+
+def command_headers(topic: Topic, key: str, body: bytes) -> dict[str, str]:
+    """Return what signs a message, if its topic asks for it."""
+    return command_guard().signed(topic, key, body) if topic.signed else {}

@@ -16,6 +16,7 @@ from services.cleaner.versions import Versions
 from shared.artifacts import ArtifactStore
 from shared.bus import Bus
 from shared.clock import Clock, SystemClock
+from shared.commands import guard_of
 from shared.daemon import daemon_app, every
 from shared.telemetry import Telemetry
 
@@ -26,7 +27,9 @@ def build() -> FastAPI:
     """Return the cleaner, ready to be served."""
     settings = Settings()
     telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka, settings.state_dir)
-    return wire(settings, Bus(SERVICE, settings.kafka, telemetry), telemetry, SystemClock())
+    clock = SystemClock()
+    bus = Bus(SERVICE, settings.kafka, telemetry, guard=guard_of(SERVICE, clock, verifying=settings))
+    return wire(settings, bus, telemetry, clock)
 
 
 def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> FastAPI:

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from contracts.corpus import MAX_TEXT_CHARS
-from shared.settings import DaemonSettings, Group
+from shared.settings import DaemonSettings, Group, OperatorVerifyingSettings
 
 
 class CorpusRules(Group):
@@ -19,7 +19,7 @@ class CorpusRules(Group):
     """A cleaned text that is longer is rejected."""
 
 
-class Settings(DaemonSettings):
+class Settings(DaemonSettings, OperatorVerifyingSettings):
     """The cleaner's settings."""
 
     corpus: CorpusRules = CorpusRules()

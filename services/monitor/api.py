@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Header, Query
 from pydantic import AwareDatetime
 
 from contracts.api import Accepted, EventRecord, MeshStatus, TrainNowRequest, Why, WhySpan
@@ -15,13 +15,15 @@ from services.monitor.core.status import has_anything_new
 from services.monitor.run import Monitor
 from shared.bus import Bus
 from shared.clock import Clock
+from shared.daemon import check_operator
 from shared.errors import RequestRefused
+from shared.settings import OperatorSettings
 from shared.telemetry_store.records import TelemetryStore
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 
 
-def routes(bus: Bus, monitor: Monitor, store: TelemetryStore, *, clock: Clock) -> APIRouter:
+def routes(bus: Bus, monitor: Monitor, store: TelemetryStore, *, clock: Clock, operator: OperatorSettings) -> APIRouter:
     """Return the monitor's endpoints."""
     router = APIRouter(prefix="/v1", tags=["monitor"])
 
@@ -40,7 +42,8 @@ def routes(bus: Bus, monitor: Monitor, store: TelemetryStore, *, clock: Clock) -
         return walk
 
     @router.post("/training-requests", status_code=202, summary="Ask for a corpus version now")
-    async def train_now(request: TrainNowRequest) -> Accepted:
+    async def train_now(request: TrainNowRequest, authorization: Annotated[str | None, Header()] = None) -> Accepted:
+        check_operator(operator, authorization)
         known = monitor.domain(request.domain)
         if not has_anything_new(known, request.batch_ids):
             raise RequestRefused(

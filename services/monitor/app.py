@@ -12,6 +12,7 @@ from services.monitor.run import Monitor
 from services.monitor.settings import Settings, WatchSettings
 from shared.bus import Bus
 from shared.clock import Clock, SystemClock
+from shared.commands import guard_of
 from shared.daemon import daemon_app, every
 from shared.telemetry import Telemetry
 from shared.telemetry_store.sqlite import SqliteTelemetryStore
@@ -23,7 +24,9 @@ def build() -> FastAPI:
     """Return the monitor, ready to be served."""
     settings = Settings()
     telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka, settings.state_dir)
-    return wire(settings, Bus(SERVICE, settings.kafka, telemetry), telemetry, SystemClock())
+    clock = SystemClock()
+    guard = guard_of(SERVICE, clock, verifying=settings, signing=settings)
+    return wire(settings, Bus(SERVICE, settings.kafka, telemetry, guard=guard), telemetry, clock)
 
 
 def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> FastAPI:
@@ -43,7 +46,7 @@ def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> Fa
         ],
         resources=[aclosing(store), aclosing(monitor.keeper)],
     )
-    app.include_router(api.routes(bus, monitor, store, clock=clock))
+    app.include_router(api.routes(bus, monitor, store, clock=clock, operator=settings))
     return app
 
 

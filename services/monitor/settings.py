@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from contracts.telemetry import LATENCY_BOUNDS_MS, LATENCY_LIMIT_MS
-from shared.settings import DaemonSettings, Group
+from shared.settings import DaemonSettings, Group, OperatorSettings, OperatorSigningSettings, OperatorVerifyingSettings
 
 
 class WatchSettings(Group):
@@ -25,7 +25,7 @@ class WatchSettings(Group):
         return limit_ms
 
 
-class Settings(DaemonSettings):
+class Settings(DaemonSettings, OperatorSettings, OperatorSigningSettings, OperatorVerifyingSettings):
     """The monitor's settings."""
 
     watch: WatchSettings = WatchSettings()

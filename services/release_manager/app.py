@@ -13,6 +13,7 @@ from shared.artifacts import ArtifactStore
 from shared.bundle_signing import Admission
 from shared.bus import Bus
 from shared.clock import SystemClock
+from shared.commands import guard_of
 from shared.daemon import daemon_app, every
 from shared.signing import public_keys_of
 from shared.telemetry import Telemetry
@@ -24,8 +25,8 @@ def build() -> FastAPI:
     """Return the release-manager, ready to be served."""
     settings = Settings()
     telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka, settings.state_dir)
-    bus = Bus(SERVICE, settings.kafka, telemetry)
     clock = SystemClock()
+    bus = Bus(SERVICE, settings.kafka, telemetry, guard=guard_of(SERVICE, clock, verifying=settings, signing=settings))
     store = ArtifactStore(settings.artifacts.url)
     refs = SnapshotRefs(store)
     keys = public_keys_of(settings.bundle_public_keys, owner=SERVICE, name="bundle_public_keys")

@@ -4,7 +4,14 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from shared.settings import BundleVerifyingSettings, DaemonSettings, Group, OperatorSettings
+from shared.settings import (
+    BundleVerifyingSettings,
+    DaemonSettings,
+    Group,
+    OperatorSettings,
+    OperatorSigningSettings,
+    OperatorVerifyingSettings,
+)
 
 Seconds = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -47,7 +54,9 @@ class RolloutRules(Group):
         return self
 
 
-class Settings(DaemonSettings, OperatorSettings, BundleVerifyingSettings):
+class Settings(
+    DaemonSettings, OperatorSettings, OperatorSigningSettings, OperatorVerifyingSettings, BundleVerifyingSettings
+):
     """The release-manager's settings."""
 
     rollout: RolloutRules = RolloutRules()

@@ -4,8 +4,9 @@ import typer
 
 from contracts.api import Accepted, TrainNowRequest
 from shared.cli import screen
-from shared.cli.client import answer_of, daemon, request_of
+from shared.cli.client import answer_of, client_of, request_of
 from shared.cli.options import DEFAULT_DOMAIN, DEFAULT_STATE_DIR, AsJson, Domain, StateDir
+from shared.cli.target import target_of
 from shared.cli.uploads import last_batches
 from shared.embedded.layout import layout_of
 
@@ -17,9 +18,10 @@ def now(*, domain: Domain = DEFAULT_DOMAIN, state_dir: StateDir = DEFAULT_STATE_
     """Train on what was sent so far, without waiting for more documents."""
     layout = layout_of(state_dir)
     request = request_of(TrainNowRequest, domain=domain, batch_ids=last_batches(layout, domain))
-    with daemon(layout, "monitor") as client:
+    target = target_of(layout)
+    with client_of(target, layout, "monitor") as client:
         body = request.model_dump(mode="json")
-        accepted = answer_of(client.post("/v1/training-requests", json=body), Accepted)
+        accepted = answer_of(client.post("/v1/training-requests", json=body, headers=target.as_operator()), Accepted)
     if as_json:
         screen.show_json(accepted)
     else:

@@ -105,7 +105,7 @@ class Stage:
     async def train_now(self, request: TrainNowRequest) -> Accepted:
         """Ask for a corpus version now."""
         url = f"{self.mesh.url('monitor')}/v1/training-requests"
-        response = await self.http.post(url, json=request.model_dump(mode="json"))
+        response = await self.http.post(url, json=request.model_dump(mode="json"), headers=self.mesh.as_operator())
         return answer_of(response, Accepted)
 
     async def classify(self, text: str, *, user: str) -> ClassifyAnswer:

@@ -15,7 +15,7 @@ from shared.embedded.ports import LOOPBACK
 BROKER = "broker"
 CACHE = "cache"
 GATEWAY = "inference-gateway"
-TRUSTED = frozenset({"trainer", "evaluator", "release-manager", GATEWAY})
+TRUSTED = frozenset({"cleaner", "trainer", "evaluator", "release-manager", GATEWAY, "monitor"})
 """Daemons that are told where the secrets lie; each reads those that its settings name."""
 
 CODE_ROOT = Path(contracts.__file__).parent.parent

@@ -13,6 +13,7 @@ from shared.messages import decode
 from tests.badinput.edges import variants
 from tests.contracts.daemons import DAEMONS_AND_TOPICS, Watched, running, watched
 from tests.contracts.goldens import example_paths
+from tests.keys import command_headers
 
 __all__ = ["watched"]
 
@@ -66,8 +67,9 @@ async def test_what_fits_is_handled_or_refused_but_never_a_defect(
         for name, body in given:
             watched.refused.clear()
             caplog.clear()
-            key = str(json.loads(body)["domain"]).encode()
-            await bus.broker.publish(body, topic.name, key=key, headers={"ce_type": topic.ce_type})
+            domain = str(json.loads(body)["domain"])
+            headers = {"ce_type": topic.ce_type} | command_headers(topic, domain, body)
+            await bus.broker.publish(body, topic.name, key=domain.encode(), headers=headers)
             defects += [f"{name}: {error!r}" for error in watched.refused if not isinstance(error, PlumblineError)]
             defects += [f"{name}: {error}" for error in watched.refused if not str(error)]
             defects += [

@@ -12,6 +12,7 @@ from contracts.topics import NUM_PARTITIONS, Topic, topics_consumed_by, topics_r
 from shared.bus import Bus, Handler
 from shared.settings import KafkaSettings, TelemetrySettings
 from shared.telemetry import Telemetry
+from tests.keys import command_guard
 
 PATIENCE_S = 20.0
 
@@ -63,7 +64,7 @@ def make_bus(
     telemetry: Telemetry | None = None,
 ) -> Bus:
     """Return a daemon's bus; topics of its row without a handler here are ignored, state is read only where asked."""
-    bus = Bus(service, kafka, telemetry or Telemetry(service, TelemetrySettings(), KeptSink()))
+    bus = Bus(service, kafka, telemetry or Telemetry(service, TelemetrySettings(), KeptSink()), guard=command_guard())
     if topics_consumed_by(service):
         bus.consume({topic: (handlers or {}).get(topic, ignore) for topic in topics_consumed_by(service)})
     if readers:

@@ -13,6 +13,7 @@ from contracts.topics import ALL_DAEMONS, EVENT_TOPICS
 from shared.bus import Bus
 from shared.telemetry import Telemetry
 from tests.broker.harness import KeptSink
+from tests.keys import AGES_S
 
 DAEMONS_AND_TOPICS = [
     pytest.param(daemon, topic, id=f"{daemon}/{topic.name}")
@@ -40,8 +41,8 @@ def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched
     telemetries: list[Telemetry] = []
 
     class WatchedBus(Bus):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
             found.buses.append(self)
 
         async def _dead_letter(self, message: Any, error: Exception) -> None:
@@ -55,6 +56,7 @@ def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched
     monkeypatch.setattr("shared.bus.Bus", WatchedBus)
     environment = {
         "STATE_DIR": str(tmp_path / "state"), "ARTIFACTS__URL": f"file://{tmp_path}/artifacts",
+        "COMMAND_MAX_AGE_S": str(AGES_S),  # the examples' times are what they are
         "KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1", "REDIS__URL": "redis://127.0.0.1:1/0",
     }  # fmt: skip
     for name, value in environment.items():

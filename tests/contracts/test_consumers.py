@@ -10,6 +10,7 @@ from shared.errors import ArtifactMissing, RunFailed
 from shared.messages import cloudevent_headers, decode
 from tests.contracts.daemons import DAEMONS_AND_TOPICS, Watched, running, watched
 from tests.contracts.goldens import example_paths
+from tests.keys import command_headers
 
 __all__ = ["watched"]
 
@@ -27,6 +28,7 @@ async def test_a_daemon_takes_every_example_of_its_topics(
         for path in example_paths(topic):
             event = decode(topic, path.read_bytes(), {})
             headers = cloudevent_headers(topic, event, service="test")
+            headers |= command_headers(topic, event.domain, path.read_bytes())
             await bus.broker.publish(path.read_bytes(), topic.name, key=event.domain.encode(), headers=headers)
 
     assert [error for error in watched.refused if not isinstance(error, GONE)] == []

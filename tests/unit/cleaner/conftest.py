@@ -28,6 +28,7 @@ from shared.corpus import write_shard
 from shared.lm.config import ModelConfig
 from shared.settings import KafkaSettings, TelemetrySettings
 from shared.telemetry import Telemetry
+from tests.keys import command_guard
 
 START = datetime(2025, 6, 1, tzinfo=UTC)
 
@@ -100,7 +101,7 @@ def telemetry() -> Iterator[Telemetry]:
 @asynccontextmanager
 async def running(folder: Path, telemetry: Telemetry, clock: FakeClock, rules: CorpusRules) -> AsyncIterator[Cleaner]:
     store = ArtifactStore((folder / "artifacts").as_uri())
-    bus, user = (Bus(name, KafkaSettings(), telemetry) for name in ("cleaner", "ingest"))
+    bus, user = (Bus(name, KafkaSettings(), telemetry, guard=command_guard()) for name in ("cleaner", "ingest"))
     lock = asyncio.Lock()
     with Ledger(folder / "ledger.sqlite") as ledger:
         cleaning = BatchCleaning(store=store, ledger=ledger, rules=rules)

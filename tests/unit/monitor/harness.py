@@ -10,6 +10,7 @@ import httpx
 from fastapi import FastAPI
 from faststream.kafka import KafkaBroker, KafkaMessage, TestKafkaBroker
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from pydantic import SecretStr
 
 from contracts import topics
 from contracts.envelope import Event
@@ -20,12 +21,15 @@ from services.monitor.settings import WatchSettings
 from shared import problems
 from shared.bus import Bus
 from shared.clock import FakeClock
-from shared.settings import KafkaSettings, TelemetrySettings
+from shared.settings import KafkaSettings, OperatorSettings, TelemetrySettings
 from shared.telemetry import Telemetry
 from shared.telemetry_store.sqlite import SqliteTelemetryStore
+from tests.keys import command_guard
 from tests.unit.monitor import samples
 from tests.unit.monitor.samples import KeptSink, Observed, at
 
+OPERATOR = OperatorSettings(operator_token=SecretStr("the operator's"))
+AS_OPERATOR = {"authorization": "Bearer the operator's"}
 SAID = (topics.TRAFFIC_OBSERVED, topics.ALERT_CHANGED, topics.TRAINING_REQUESTED)
 
 
@@ -35,7 +39,9 @@ class Daemon:
     def __init__(self, store: SqliteTelemetryStore) -> None:
         self.sink = KeptSink()
         self.telemetry = Telemetry(SERVICE, TelemetrySettings(metric_interval_s=3600), self.sink)
-        self.bus, self.others = (Bus(name, KafkaSettings(), self.telemetry) for name in (SERVICE, "others"))
+        self.bus, self.others = (
+            Bus(name, KafkaSettings(), self.telemetry, guard=command_guard()) for name in (SERVICE, "others")
+        )
         self.clock = FakeClock(at(0))
         self.store = store
         self.monitor = Monitor(self.bus, store, self.telemetry, clock=self.clock, terms=terms_of(WatchSettings()))
@@ -46,8 +52,10 @@ class Daemon:
             self.broker.subscriber(topic.name, group_id="listener")(self._listener(topic))
         app = FastAPI()
         problems.install(app)
-        app.include_router(api.routes(self.bus, self.monitor, store, clock=self.clock))
-        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://monitor")
+        app.include_router(api.routes(self.bus, self.monitor, store, clock=self.clock, operator=OPERATOR))
+        self.http = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://monitor", headers=AS_OPERATOR
+        )
 
     def _listener(self, topic: topics.Topic) -> Any:
         async def listen(message: KafkaMessage) -> None:

@@ -282,3 +282,11 @@ async def test_points_of_a_wrong_clock_are_spoken_of_once_a_minute(daemon: Daemo
     daemon.clock.set(at(61))
     await daemon.monitor.take_metrics(answers(-4000, slow=False))
     assert [record.num_points for record in caplog.records] == [1, 3]
+
+
+async def test_only_the_operator_asks_for_a_training(daemon: Daemon):
+    body = {"domain": "law", "batch_ids": [str(uuid4())]}
+    for wrong in ("", "Bearer ", "Bearer wrong"):
+        refused = await daemon.http.post("/v1/training-requests", json=body, headers={"authorization": wrong})
+        assert (refused.status_code, refused.json()["type"].endswith("not-the-operator")) == (403, True)
+    assert daemon.said == []

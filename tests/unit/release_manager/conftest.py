@@ -20,6 +20,7 @@ from shared.clock import FakeClock
 from shared.messages import cloudevent_headers
 from shared.settings import KafkaSettings, TelemetrySettings
 from shared.telemetry import Telemetry
+from tests.keys import command_guard, command_headers
 
 from .story import RULES, START, TRACEPARENT, at
 
@@ -73,7 +74,9 @@ class Daemon:
         traceparent = event.traceparent if isinstance(event, Evaluated) else None
         event = event.event if isinstance(event, Evaluated) else event
         headers = cloudevent_headers(topic, event, service="test") | {"traceparent": traceparent or TRACEPARENT}
-        await self.bus.broker.publish(event.model_dump_json().encode(), topic.name, key=b"law", headers=headers)
+        body = event.model_dump_json().encode()
+        headers |= command_headers(topic, "law", body)
+        await self.bus.broker.publish(body, topic.name, key=b"law", headers=headers)
         return [change for change, _ in self.changes[said:]]
 
     async def ticks(self, *, after: float) -> list[ReleaseChanged]:
@@ -95,7 +98,7 @@ def store(tmp_path: Path) -> ArtifactStore:
 @pytest.fixture
 async def daemon(store: ArtifactStore) -> AsyncIterator[Daemon]:
     telemetry = Telemetry(SERVICE, TelemetrySettings(), NoSink())
-    bus = Bus(SERVICE, KafkaSettings(), telemetry)
+    bus = Bus(SERVICE, KafkaSettings(), telemetry, guard=command_guard())
     daemon = Daemon(bus, store)
     async with TestKafkaBroker(bus.broker):
         yield daemon

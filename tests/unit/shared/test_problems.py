@@ -31,6 +31,8 @@ STATUSES = {
     "MeshError": 500,
     "SecretRefused": 500,
     "SignatureRefused": 422,
+    "CommandUntimely": 422,
+    "CommandReplayed": 422,
 }
 CLASSES = {name: kind for name, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, PlumblineError)}
 
