@@ -1,4 +1,7 @@
-"""The embedded broker for tests: a fresh one each time, since it starts in 10 ms and its topics are made in 50 ms."""
+"""The switch between the engines of the embedded mesh and real ones (`pytest --engines`), and the broker for tests.
+
+The embedded broker is a fresh one each time, since it starts in 10 ms and its topics are made in 50 ms.
+"""
 
 import socket
 import subprocess
@@ -16,6 +19,7 @@ from shared.embedded.plan import BROKER, Addresses, broker_spec
 from shared.embedded.ports import LOOPBACK
 from shared.settings import KafkaSettings
 from shared.topics_admin import create_topics
+from tests import engines
 from tests.keys import write_keys
 
 START_S = 10.0
@@ -48,14 +52,54 @@ def _keys(monkeypatch: pytest.MonkeyPatch, secrets_folder: Path) -> None:
     monkeypatch.setenv("PLUMBLINE_SECRETS_DIR", str(secrets_folder))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--engines", action="store_true", help="use Apache Kafka, Elasticsearch and Redis; see tests/engines.py"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs the other kind of engine."""
+    real = config.getoption("--engines")
+    skip = pytest.mark.skip(reason="of the embedded broker" if real else "needs real engines: make test-engines")
+    for item in items:
+        if item.get_closest_marker("tansu" if real else "engine"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def real_kafka() -> Iterator[str]:
+    """The bootstrap servers of an Apache Kafka."""
+    with engines.kafka_server() as bootstrap_servers:
+        yield bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def real_elasticsearch() -> Iterator[str]:
+    """The URL of an Elasticsearch."""
+    with engines.elasticsearch_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def real_redis() -> Iterator[str]:
+    """The URL of a Redis."""
+    with engines.redis_server() as url:
+        yield url
+
+
 @pytest.fixture
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
-    """Settings for a fresh broker with all topics, and consumer groups of this test's own."""
+def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
+    """Settings for a broker with all topics, all empty, and consumer groups of this test's own."""
+    suffix = f"-{uuid4().hex[:8]}"
+    if request.config.getoption("--engines"):
+        bootstrap_servers = request.getfixturevalue("real_kafka")
+        engines.empty_topics(bootstrap_servers)
+        yield KafkaSettings(bootstrap_servers=bootstrap_servers, group_suffix=suffix)
+        return
     with running_broker(tmp_path_factory.mktemp("broker")) as bootstrap_servers:
         create_topics(bootstrap_servers)
-        yield KafkaSettings(
-            bootstrap_servers=bootstrap_servers, idempotent_producer=False, group_suffix=f"-{uuid4().hex[:8]}"
-        )
+        yield KafkaSettings(bootstrap_servers=bootstrap_servers, idempotent_producer=False, group_suffix=suffix)
 
 
 def _free_port() -> int:

@@ -126,7 +126,7 @@ async def send_raw(
 
 
 async def num_committed(kafka: KafkaSettings, service: str, topic: Topic) -> int:
-    """Return how many records of a topic a daemon's group has committed, over all partitions."""
+    """Return how many records of a topic a daemon's group has committed since it was last emptied, over all partitions."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka.bootstrap_servers, group_id=f"{service}{kafka.group_suffix}", enable_auto_commit=False
     )
@@ -134,7 +134,9 @@ async def num_committed(kafka: KafkaSettings, service: str, topic: Topic) -> int
     consumer.assign(partitions)
     await consumer.start()
     try:
-        return sum([await consumer.committed(partition) or 0 for partition in partitions])
+        begins = await consumer.beginning_offsets(partitions)
+        committed = {partition: await consumer.committed(partition) for partition in partitions}
+        return sum(offset - begins[partition] for partition, offset in committed.items() if offset is not None)
     finally:
         await consumer.stop()
 

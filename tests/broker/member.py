@@ -1,4 +1,4 @@
-"""A member of the cleaner's group in a process that can be killed: `python -m tests.broker.member MODE BOOTSTRAP SUFFIX`.
+"""A member of the cleaner's group in a process that can be killed: `python -m tests.broker.member MODE SETTINGS`.
 
 It says what it does as JSON lines. Modes: `clean` answers each batch with a `batch-cleaned`; `clean-and-die` kills itself
 between that and the commit.
@@ -70,7 +70,7 @@ class MemberProcess:
 @contextmanager
 def started_member(mode: str, kafka: KafkaSettings) -> Iterator[MemberProcess]:
     """Run a member in its own process until the block ends."""
-    argv = [sys.executable, "-m", __name__, mode, kafka.bootstrap_servers, kafka.group_suffix]
+    argv = [sys.executable, "-m", __name__, mode, kafka.model_dump_json()]
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield MemberProcess(process)
@@ -88,8 +88,8 @@ def say(what: str, value: str) -> None:
     print(json.dumps({"what": what, "value": value}), flush=True)  # noqa: T201
 
 
-async def main(mode: str, bootstrap_servers: str, suffix: str) -> None:
-    kafka = KafkaSettings(bootstrap_servers=bootstrap_servers, idempotent_producer=False, group_suffix=suffix)
+async def main(mode: str, settings: str) -> None:
+    kafka = KafkaSettings.model_validate_json(settings)
 
     async def on_batch_received(event: Event) -> None:
         await bus.publish(topics.BATCH_CLEANED, cleaned(event, now=datetime.now(UTC)))

@@ -98,6 +98,7 @@ async def test_telemetry_is_compressed_on_the_wire(
     assert made[0]._message_accumulator._compression_type == DefaultRecordBatch.CODEC_GZIP
 
 
+@pytest.mark.tansu
 async def test_what_happened_while_the_broker_was_away_arrives_when_it_is_back(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,122 @@
+"""The real engines for tests: on the address that a variable gives, else in a container, else a failure that says what to set.
+
+`pytest --engines` (`make test-engines`) runs on them what otherwise runs on the engines of the embedded mesh.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import docker
+import pytest
+from docker.errors import DockerException
+from kafka import KafkaAdminClient, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
+from kafka.errors import KafkaError
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.wait_strategies import HttpWaitStrategy, LogMessageWaitStrategy
+
+from contracts.topics import NUM_PARTITIONS, TOPICS
+from shared.topics_admin import create_topics
+
+KAFKA_IMAGE = "apache/kafka:4.2.0"
+ELASTICSEARCH_IMAGE = "elasticsearch:8.19.0"
+REDIS_IMAGE = "redis:7-bookworm"
+"""The images of compose.yaml."""
+KAFKA, ELASTICSEARCH, REDIS = "PLUMBLINE_TEST_KAFKA", "PLUMBLINE_TEST_ELASTICSEARCH", "PLUMBLINE_TEST_REDIS"
+"""Variables with the address of each: host:port, http://host:port, redis://host:port/0."""
+OWN_TOPICS = tuple(name for topic in TOPICS for name in (topic.name, topic.dead_letter_name)[: 2 if topic.consumers else 1])
+BROKERS_DEFAULT = -1
+START_S = 90
+
+
+def address(variable: str) -> str | None:
+    """Return the address that a variable gives, if any."""
+    return os.environ.get(variable) or None
+
+
+def docker_answers() -> bool:
+    """Tell whether a Docker engine can be asked for containers."""
+    try:
+        client = docker.from_env(timeout=5)
+    except DockerException:
+        return False
+    client.close()
+    return True
+
+
+@contextmanager
+def kafka_server() -> Iterator[str]:
+    """Yield the bootstrap servers of an Apache Kafka whose topics tests may empty."""
+    if given := address(KAFKA):
+        yield given
+        return
+    _need_docker(KAFKA, "host:port of an Apache Kafka whose topics may be emptied")
+    from testcontainers.kafka import KafkaContainer  # (its module reads files at import)
+
+    with KafkaContainer(KAFKA_IMAGE).with_kraft() as container:
+        yield container.get_bootstrap_server()
+
+
+@contextmanager
+def elasticsearch_server() -> Iterator[str]:
+    """Yield the URL of an Elasticsearch."""
+    if given := address(ELASTICSEARCH):
+        yield given
+        return
+    _need_docker(ELASTICSEARCH, "http://host:port of an Elasticsearch 8")
+    settings = {
+        "discovery.type": "single-node", "xpack.security.enabled": "false", "ES_JAVA_OPTS": "-Xms512m -Xmx512m",
+        "cluster.routing.allocation.disk.threshold_enabled": "false",
+    }  # fmt: skip
+    container = DockerContainer(ELASTICSEARCH_IMAGE).with_exposed_ports(9200).with_envs(**settings)
+    with container.waiting_for(HttpWaitStrategy(9200).with_startup_timeout(START_S)):
+        yield f"http://{container.get_container_host_ip()}:{container.get_exposed_port(9200)}"
+
+
+@contextmanager
+def redis_server() -> Iterator[str]:
+    """Yield the URL of a Redis whose keys tests may delete."""
+    if given := address(REDIS):
+        yield given
+        return
+    _need_docker(REDIS, "redis://host:port/0 of a Redis whose keys may be deleted")
+    container = DockerContainer(REDIS_IMAGE).with_exposed_ports(6379)
+    with container.waiting_for(LogMessageWaitStrategy("Ready to accept connections").with_startup_timeout(START_S)):
+        yield f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}/0"
+
+
+def empty_topics(bootstrap_servers: str) -> None:
+    """Leave every topic of the table there and empty, so that a test begins with none of another's messages.
+
+    Topics are emptied, never deleted: where one is created again at once under the name of a deleted one, Kafka 4.2 now and then
+    answers for a partition of it with UnknownTopicOrPartition, and does not stop.
+    """
+    create_topics(bootstrap_servers, replication_factor=BROKERS_DEFAULT)
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers.split(","))
+    try:
+        admin.wait_for_topics(list(OWN_TOPICS))
+        places = [TopicPartition(name, number) for name in OWN_TOPICS for number in range(NUM_PARTITIONS)]
+        ends = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
+        begins = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.EARLIEST))
+        filled = {place: end.offset for place, end in ends.items() if end.offset > begins[place].offset}
+        _allow_emptying(admin, {place.topic for place in filled})
+        if filled:
+            admin.delete_records(filled)
+    except KafkaError as error:
+        pytest.fail(f"{bootstrap_servers} does not let tests empty their topics: {error!r}")
+    finally:
+        admin.close()
+
+
+def _allow_emptying(admin: KafkaAdminClient, names: set[str]) -> None:
+    """Kafka deletes no records of a topic that is compacted and nothing else."""
+    compacted = [topic.name for topic in TOPICS if topic.retention_h is None and topic.name in names]
+    if compacted:
+        configs = {"cleanup.policy": "compact,delete", "retention.ms": "-1"}
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=configs) for name in compacted])
+
+
+def _need_docker(variable: str, what: str) -> None:
+    if not docker_answers():
+        pytest.fail(f"no Docker engine answers, and {variable} is not set: start Docker, or set it to {what}")
