@@ -3,7 +3,6 @@
 `pytest --engines` (`make test-engines`) runs on them what otherwise runs on the engines of the embedded mesh.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +12,7 @@ from docker.errors import DockerException
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.errors import KafkaError
+from pydantic_settings import BaseSettings, SettingsConfigDict
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HttpWaitStrategy, LogMessageWaitStrategy
 
@@ -23,16 +23,30 @@ KAFKA_IMAGE = "apache/kafka:4.2.0"
 ELASTICSEARCH_IMAGE = "elasticsearch:8.19.0"
 REDIS_IMAGE = "redis:7-bookworm"
 """The images of compose.yaml."""
-KAFKA, ELASTICSEARCH, REDIS = "PLUMBLINE_TEST_KAFKA", "PLUMBLINE_TEST_ELASTICSEARCH", "PLUMBLINE_TEST_REDIS"
-"""Variables with the address of each: host:port, http://host:port, redis://host:port/0."""
-OWN_TOPICS = tuple(name for topic in TOPICS for name in (topic.name, topic.dead_letter_name)[: 2 if topic.consumers else 1])
+OWN_TOPICS = tuple(
+    name for topic in TOPICS for name in (topic.name, topic.dead_letter_name)[: 2 if topic.consumers else 1]
+)
 BROKERS_DEFAULT = -1
 START_S = 90
 
 
-def address(variable: str) -> str | None:
-    """Return the address that a variable gives, if any."""
-    return os.environ.get(variable) or None
+class EngineAddresses(BaseSettings):
+    """Where engines are that tests may use, from `PLUMBLINE_TEST_*`."""
+
+    model_config = SettingsConfigDict(env_prefix="PLUMBLINE_TEST_", frozen=True, extra="ignore")
+
+    kafka: str | None = None
+    """host:port of an Apache Kafka whose topics may be emptied."""
+    elasticsearch: str | None = None
+    """http://host:port of an Elasticsearch 8."""
+    redis: str | None = None
+    """redis://host:port/0 of a Redis whose keys may be deleted."""
+    cluster: str | None = None
+    """host:port of three Kafka brokers, comma-separated, any of which may be killed."""
+    cluster_kill: str | None = None
+    """A command that kills the broker behind an address as a crash would; {n} stands for its place in the list, from 1."""
+    cluster_start: str | None = None
+    """A command that starts again what was killed."""
 
 
 def docker_answers() -> bool:
@@ -48,10 +62,10 @@ def docker_answers() -> bool:
 @contextmanager
 def kafka_server() -> Iterator[str]:
     """Yield the bootstrap servers of an Apache Kafka whose topics tests may empty."""
-    if given := address(KAFKA):
+    if given := EngineAddresses().kafka:
         yield given
         return
-    _need_docker(KAFKA, "host:port of an Apache Kafka whose topics may be emptied")
+    need_docker("PLUMBLINE_TEST_KAFKA", "host:port of an Apache Kafka whose topics may be emptied")
     from testcontainers.kafka import KafkaContainer  # (its module reads files at import)
 
     with KafkaContainer(KAFKA_IMAGE).with_kraft() as container:
@@ -61,10 +75,10 @@ def kafka_server() -> Iterator[str]:
 @contextmanager
 def elasticsearch_server() -> Iterator[str]:
     """Yield the URL of an Elasticsearch."""
-    if given := address(ELASTICSEARCH):
+    if given := EngineAddresses().elasticsearch:
         yield given
         return
-    _need_docker(ELASTICSEARCH, "http://host:port of an Elasticsearch 8")
+    need_docker("PLUMBLINE_TEST_ELASTICSEARCH", "http://host:port of an Elasticsearch 8")
     settings = {
         "discovery.type": "single-node", "xpack.security.enabled": "false", "ES_JAVA_OPTS": "-Xms512m -Xmx512m",
         "cluster.routing.allocation.disk.threshold_enabled": "false",
@@ -77,10 +91,10 @@ def elasticsearch_server() -> Iterator[str]:
 @contextmanager
 def redis_server() -> Iterator[str]:
     """Yield the URL of a Redis whose keys tests may delete."""
-    if given := address(REDIS):
+    if given := EngineAddresses().redis:
         yield given
         return
-    _need_docker(REDIS, "redis://host:port/0 of a Redis whose keys may be deleted")
+    need_docker("PLUMBLINE_TEST_REDIS", "redis://host:port/0 of a Redis whose keys may be deleted")
     container = DockerContainer(REDIS_IMAGE).with_exposed_ports(6379)
     with container.waiting_for(LogMessageWaitStrategy("Ready to accept connections").with_startup_timeout(START_S)):
         yield f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}/0"
@@ -117,6 +131,7 @@ def _allow_emptying(admin: KafkaAdminClient, names: set[str]) -> None:
         admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=configs) for name in compacted])
 
 
-def _need_docker(variable: str, what: str) -> None:
+def need_docker(variable: str, what: str) -> None:
+    """Fail where no container can be started instead of what a variable could name."""
     if not docker_answers():
         pytest.fail(f"no Docker engine answers, and {variable} is not set: start Docker, or set it to {what}")

@@ -86,7 +86,7 @@ class AnswerCache:
             socket_timeout=settings.timeout_s,
             socket_connect_timeout=settings.timeout_s,
         )
-        self._redis: Redis = Redis(connection_pool=pool)
+        self._redis: Redis = Redis.from_pool(pool)
         self._ttl_s = ttl_s
         self._paused_until = 0.0
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from shared.cli.engines import Elasticsearch, FreshTopics, Kafka, Redis, engines_of
 from shared.cli.options import DEFAULT_DOMAIN, Domain
 
 DEMO_STATE_DIR = Path(".plumbline-demo")
@@ -15,6 +16,15 @@ StateDir = Annotated[
 ]
 
 
-def demo(*, domain: Domain = DEFAULT_DOMAIN, state_dir: StateDir = DEMO_STATE_DIR) -> None:
+def demo(
+    *,
+    kafka: Kafka = None,
+    redis: Redis = None,
+    elasticsearch: Elasticsearch = None,
+    fresh_topics: FreshTopics = False,
+    domain: Domain = DEFAULT_DOMAIN,
+    state_dir: StateDir = DEMO_STATE_DIR,
+) -> None:
     """Play the whole story: ingest, train, release, canary, rollback drill, and why."""
-    raise typer.Exit(import_module("shared.demo.play").main(state_dir, domain=domain))
+    engines = engines_of(kafka, redis, elasticsearch, fresh_topics=fresh_topics)
+    raise typer.Exit(import_module("shared.demo.play").main(state_dir, domain=domain, engines=engines))

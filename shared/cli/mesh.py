@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from rich.live import Live
 
 from shared.cli import screen
+from shared.cli.engines import Elasticsearch, FreshTopics, Kafka, Redis, engines_of
 from shared.cli.options import DEFAULT_STATE_DIR, AsJson, StateDir
 from shared.cli.panels import processes_table
 from shared.embedded.control import (
@@ -16,6 +17,7 @@ from shared.embedded.control import (
     already_running,
     become_supervisor,
     environment_of,
+    last_words,
     running_mesh,
     start_detached,
     stop_mesh,
@@ -25,14 +27,13 @@ from shared.embedded.layout import Layout, layout_of
 from shared.embedded.plan import GATEWAY
 from shared.embedded.policy import Phase
 from shared.embedded.record import MeshPhase, MeshRecord, read_record
-from shared.embedded.settings import EmbeddedSettings
+from shared.embedded.settings import EmbeddedSettings, EngineSettings
 
 READY_WITHIN_S = 120.0
 MAX_CRASHES = 4
 """Crashes of one process after which its start is given up."""
 STOPPED_WITHIN_S = 40.0
 LOOK_EVERY_S = 0.1
-LAST_WORDS_BYTES = 2_000
 
 Foreground = Annotated[bool, typer.Option("--foreground", help="Stay attached; Ctrl-C stops the mesh.")]
 GatewayPort = Annotated[
@@ -45,6 +46,10 @@ def up(
     *,
     foreground: Foreground = False,
     gateway_port: GatewayPort = None,
+    kafka: Kafka = None,
+    redis: Redis = None,
+    elasticsearch: Elasticsearch = None,
+    fresh_topics: FreshTopics = False,
     state_dir: StateDir = DEFAULT_STATE_DIR,
     as_json: AsJson = False,
 ) -> None:
@@ -52,7 +57,9 @@ def up(
     layout = layout_of(state_dir)
     if is_running(layout):
         raise already_running(layout)
-    environment = environment_of(_settings(layout, gateway_port))
+    environment = environment_of(
+        _settings(layout, gateway_port, engines_of(kafka, redis, elasticsearch, fresh_topics=fresh_topics))
+    )
     if foreground:
         become_supervisor(environment)
     record = _wait_until_ready(layout, start_detached(layout, environment))
@@ -79,14 +86,14 @@ def is_running(layout: Layout) -> bool:
     return True
 
 
-def _settings(layout: Layout, gateway_port: int | None) -> EmbeddedSettings:
+def _settings(layout: Layout, gateway_port: int | None, engines: EngineSettings) -> EmbeddedSettings:
     try:
         settings = EmbeddedSettings(state_dir=layout.root)
     except ValidationError as error:
         raise MeshFailed(
             f"A setting is wrong: {error}", next_step="Correct or unset the PLUMBLINE_* variable."
         ) from error
-    return settings.model_copy(update={"gateway_port": gateway_port})
+    return settings.model_copy(update={"gateway_port": gateway_port, "engines": engines})
 
 
 def _wait_until_ready(layout: Layout, supervisor: subprocess.Popen[bytes]) -> MeshRecord:
@@ -107,7 +114,7 @@ def _wait_until_ready(layout: Layout, supervisor: subprocess.Popen[bytes]) -> Me
                     stop_mesh(layout, within_s=STOPPED_WITHIN_S)
                     raise _not_ready(record)
             time.sleep(LOOK_EVERY_S)
-    raise MeshFailed(f"The supervisor ended: {_last_words(layout)}", next_step=f"See {layout.log(SUPERVISOR)}.")
+    raise MeshFailed(f"The supervisor ended: {last_words(layout)}", next_step=f"See {layout.log(SUPERVISOR)}.")
 
 
 def _not_ready(record: MeshRecord) -> MeshFailed:
@@ -118,15 +125,18 @@ def _not_ready(record: MeshRecord) -> MeshFailed:
         else f"{process.name}: {process.unready_because or 'no answer'}"
         for process in waiting
     ]
+    absent = [f"{engine.name} at {engine.at} does not answer" for engine in record.engines if engine.answers is False]
+    if record.waits_for:
+        said = "; ".join([*absent, f"the daemons wait for {record.waits_for}"])
+        return MeshFailed(
+            f"The mesh did not become ready, so it was stopped ({said}).",
+            next_step="Start the engine that is missing, or correct its address.",
+        )
     logs = ", ".join(str(process.log) for process in waiting)
     return MeshFailed(
-        f"The mesh did not become ready, so it was stopped ({'; '.join(reasons)}).", next_step=f"See {logs}."
+        f"The mesh did not become ready, so it was stopped ({'; '.join([*absent, *reasons])}).",
+        next_step=f"See {logs}.",
     )
-
-
-def _last_words(layout: Layout) -> str:
-    lines = layout.log(SUPERVISOR).read_bytes()[-LAST_WORDS_BYTES:].decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
 
 
 def _say_what_next(record: MeshRecord) -> None:
@@ -134,4 +144,6 @@ def _say_what_next(record: MeshRecord) -> None:
     typer.echo(f"gateway  {record.urls[GATEWAY]}  (try /docs)")
     typer.echo(f"monitor  {record.urls['monitor']}")
     typer.echo(f"broker   {record.bootstrap_servers}  (Kafka bootstrap servers)")
+    for engine in record.engines:
+        typer.echo(f"{engine.name:<8} {engine.at}{'' if engine.answers else '  (does not answer yet)'}")
     typer.echo("next     plumb ingest FILE...   plumb status --watch   plumb ask TEXT   plumb down")

@@ -13,7 +13,7 @@ from contracts.release import ReleaseState
 from shared.cli.health import DaemonHealth
 from shared.cli.screen import short
 from shared.embedded.policy import Phase
-from shared.embedded.record import MeshRecord, ProcessRecord
+from shared.embedded.record import EngineRecord, MeshRecord, ProcessRecord
 
 PHASE_STYLES = {
     Phase.READY: "green",
@@ -33,7 +33,15 @@ def processes_table(record: MeshRecord) -> RenderableType:
         table.add_row(
             process.name, f"[{style}]{process.phase}[/]", str(process.port), pid, str(process.restarts), _note(process)
         )
-    return table
+    rows: list[RenderableType] = [table, *(_engine(engine) for engine in record.engines)]
+    if record.waits_for:
+        rows.append(f"[yellow]the daemons wait for {escape(record.waits_for)}[/]")
+    return Group(*rows)
+
+
+def _engine(engine: EngineRecord) -> str:
+    state = {None: "[dim]not asked yet[/]", True: "[green]answers[/]", False: "[red]does not answer[/]"}[engine.answers]
+    return f"{engine.name} at {escape(engine.at)}, which this mesh does not run: {state}"
 
 
 def daemons_table(daemons: tuple[DaemonHealth, ...]) -> RenderableType:

@@ -11,10 +11,10 @@ from contracts.envelope import Domain
 from shared.cli.client import answer_of, check
 from shared.cli.target import Target, embedded_target
 from shared.demo.settings import DEMO_SETTINGS
-from shared.embedded.control import environment_of, start_detached
+from shared.embedded.control import environment_of, last_words, start_detached
 from shared.embedded.layout import Layout
 from shared.embedded.record import MeshPhase, read_record
-from shared.embedded.settings import EmbeddedSettings
+from shared.embedded.settings import EmbeddedSettings, EngineSettings
 from shared.errors import MeshError
 
 READY_TIMEOUT_S = 90.0
@@ -23,13 +23,13 @@ NEEDED = ("ingest", "release-manager", "inference-gateway", "monitor")
 POLL_S = 0.1
 
 
-async def own_mesh(layout: Layout) -> Target:
-    """Start a mesh in a state directory and wait until it is ready.
+async def own_mesh(layout: Layout, engines: EngineSettings) -> Target:
+    """Start a mesh in a state directory, on its own engines and on those that are named, and wait until it is ready.
 
     Raises:
         MeshError: It was not ready in time.
     """
-    environment = {**environment_of(EmbeddedSettings(state_dir=layout.root)), **DEMO_SETTINGS}
+    environment = {**environment_of(EmbeddedSettings(state_dir=layout.root, engines=engines)), **DEMO_SETTINGS}
     supervisor = start_detached(layout, environment)
     deadline = time.monotonic() + READY_TIMEOUT_S
     while time.monotonic() < deadline and supervisor.poll() is None:
@@ -37,8 +37,15 @@ async def own_mesh(layout: Layout) -> Target:
         if record and record.phase is MeshPhase.READY:
             return embedded_target(record, layout)
         await asyncio.sleep(POLL_S)
-    msg = f"the mesh was not ready within {READY_TIMEOUT_S:.0f} s"
+    if supervisor.poll() is not None:
+        raise MeshError(f"the mesh did not start: {last_words(layout)}")
+    msg = f"the mesh was not ready within {READY_TIMEOUT_S:.0f} s{_waiting(layout)}"
     raise MeshError(msg, next_step=f"read the logs in {layout.root / 'logs'}")
+
+
+def _waiting(layout: Layout) -> str:
+    record = read_record(layout.record)
+    return f"; it waits for {record.waits_for}" if record and record.waits_for else ""
 
 
 async def check_named_mesh(target: Target, domain: Domain) -> None:

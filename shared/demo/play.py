@@ -28,7 +28,9 @@ from shared.demo.statutes import Statutes, load_statutes, snippets
 from shared.demo.tail import EventTail
 from shared.demo.watch import WeightWatch
 from shared.embedded.control import locked, stop_mesh
+from shared.embedded.external import engines_of
 from shared.embedded.layout import Layout, layout_of
+from shared.embedded.settings import EngineSettings
 from shared.errors import MeshError
 
 STOP_TIMEOUT_S = 40.0
@@ -41,7 +43,7 @@ PLAIN_WIDTH = 140
 """Columns where there is no terminal to ask."""
 
 
-def main(state_dir: Path, *, domain: Domain, console: Console | None = None) -> int:
+def main(state_dir: Path, *, domain: Domain, engines: EngineSettings, console: Console | None = None) -> int:
     """Play the demo in a state directory of its own; return 0 if the records show the story, else 1.
 
     A previous run's directory is emptied first: a run starts clean or not at all. Where settings name a mesh, that one is played
@@ -55,7 +57,7 @@ def main(state_dir: Path, *, domain: Domain, console: Console | None = None) -> 
     screen = Screen(console or Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH))
     with screen:
         try:
-            report = asyncio.run(_play(layout, screen, domain))
+            report = asyncio.run(_play(layout, screen, domain, engines))
         except ExceptionGroup as group:
             raise _first_error(group, layout) from group
         finally:
@@ -70,10 +72,10 @@ def main(state_dir: Path, *, domain: Domain, console: Console | None = None) -> 
     return 1 if missing else 0
 
 
-async def _play(layout: Layout, screen: Screen, domain: Domain) -> Report:
+async def _play(layout: Layout, screen: Screen, domain: Domain, engines: EngineSettings) -> Report:
     began_at, began = datetime.now(UTC), time.monotonic()
     statutes = load_statutes()
-    mesh = await _mesh(layout, screen, domain)
+    mesh = await _mesh(layout, screen, domain, engines)
     async with _stage(mesh, screen, layout, statutes, domain) as stage:
         screen.act(
             "b  the first model", f"{len(statutes.first):,} articles of versions before 2025, through the ingest API"
@@ -100,7 +102,7 @@ async def _play(layout: Layout, screen: Screen, domain: Domain) -> Report:
     return report
 
 
-async def _mesh(layout: Layout, screen: Screen, domain: Domain) -> Target:
+async def _mesh(layout: Layout, screen: Screen, domain: Domain, engines: EngineSettings) -> Target:
     named = named_target(mesh_settings())
     if named:
         screen.act("a  the mesh is there", "\n".join(f"{name} {url}" for name, url in named.urls.items()))
@@ -108,9 +110,11 @@ async def _mesh(layout: Layout, screen: Screen, domain: Domain) -> Target:
         screen.say(f"  ready; its rollouts are short enough, and it knows no domain {domain} yet")
         return named
     screen.act("a  the mesh starts", "Kafka-compatible broker, cache and eight daemons, each a process of its own")
+    for engine in engines_of(engines):
+        screen.say(f"  on {engine.name} at {engine.at}, which the demo does not run")
     for name, value in DEMO_SETTINGS.items():
         screen.say(f"  [dim]{name}={value}[/]")
-    mesh = await own_mesh(layout)
+    mesh = await own_mesh(layout, engines)
     screen.say(f"  ready after {_ready_after_s(mesh) or 0:.1f} s; gateway {mesh.url('inference-gateway')}")
     return mesh
 

@@ -26,9 +26,10 @@ from shared.demo.tail import Seen
 from shared.errors import MeshError
 from shared.summary import short
 
-BATCH_TIMEOUT_S = 60.0
-TRAINING_TIMEOUT_S = 300.0
-ROLLOUT_TIMEOUT_S = 150.0
+BATCH_TIMEOUT_S = 120.0
+TRAINING_TIMEOUT_S = 600.0
+"""Of a tokenizer, a training or a judgement on a machine that is busy with other things: it takes a tenth where it is not."""
+ROLLOUT_TIMEOUT_S = 180.0
 NUM_QUESTIONS = 4
 COMPLETION_TEMPERATURE = 0.8
 """Without some chance, a small model repeats itself."""
@@ -180,9 +181,9 @@ async def _trained_and_judged(stage: Stage, start: int) -> tuple[ModelEvaluated,
     began = monotonic()
     tail = stage.tail
     version = await tail.wait_for(CorpusVersioned, within_s=BATCH_TIMEOUT_S, start=start)
-    tokenizer = await tail.wait_for(TokenizerReady, within_s=BATCH_TIMEOUT_S, start=start)
+    tokenizer = await tail.wait_for(TokenizerReady, within_s=TRAINING_TIMEOUT_S, start=start)
     trained = await tail.wait_for(ModelTrained, within_s=TRAINING_TIMEOUT_S, start=start)
-    judged = await tail.wait_for(ModelEvaluated, within_s=BATCH_TIMEOUT_S, start=start)
+    judged = await tail.wait_for(ModelEvaluated, within_s=TRAINING_TIMEOUT_S, start=start)
     model, judgement = trained.event, judged.event
     if not isinstance(model, ModelTrained) or not isinstance(judgement, ModelEvaluated):
         raise TypeError

@@ -20,6 +20,7 @@ from shared.embedded.settings import EmbeddedSettings, inherited_environment
 log = logging.getLogger(__name__)
 
 LEFTOVER_GRACE_S = 5.0
+LAST_WORDS_BYTES = 2_000
 SUPERVISOR = "supervisor"
 MODULE = "shared.embedded"
 
@@ -71,6 +72,7 @@ def environment_of(settings: EmbeddedSettings) -> dict[str, str]:
         "PYTHONSAFEPATH": "1",
         "PLUMBLINE_STATE_DIR": str(settings.state_dir),
         **({"PLUMBLINE_GATEWAY_PORT": str(settings.gateway_port)} if settings.gateway_port else {}),
+        **{f"PLUMBLINE_ENGINES__{name.upper()}": str(value) for name, value in settings.engines if value},
     }
 
 
@@ -94,6 +96,12 @@ def start_detached(layout: Layout, environment: Mapping[str, str], *, module: st
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+
+def last_words(layout: Layout) -> str:
+    """Return the last line that a supervisor said before it ended."""
+    lines = layout.log(SUPERVISOR).read_bytes()[-LAST_WORDS_BYTES:].decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
 
 
 def become_supervisor(environment: Mapping[str, str], *, module: str = MODULE) -> None:

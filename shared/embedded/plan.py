@@ -11,12 +11,15 @@ from contracts.topics import ALL_DAEMONS
 from shared.embedded.layout import Layout
 from shared.embedded.policy import Tier
 from shared.embedded.ports import LOOPBACK
+from shared.embedded.settings import EngineSettings
 
 BROKER = "broker"
 CACHE = "cache"
 GATEWAY = "inference-gateway"
 TRUSTED = frozenset({"cleaner", "trainer", "evaluator", "release-manager", GATEWAY, "monitor"})
 """Daemons that are told where the secrets lie; each reads those that its settings name."""
+
+NO_ENGINES = EngineSettings()
 
 CODE_ROOT = Path(contracts.__file__).parent.parent
 MESH_VARIABLE = "PLUMBLINE_MESH"
@@ -58,19 +61,28 @@ class ProcessSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Addresses:
-    """Where the processes of a mesh listen."""
+    """Where the processes of a mesh listen, and the engines that it uses without running them.
+
+    Attributes:
+        kafka: Bootstrap servers of an Apache Kafka; None: the mesh's own broker.
+        redis: URL of a Redis; None: the mesh's own cache.
+        elasticsearch: URL of an Elasticsearch; None: the monitor keeps telemetry in a file.
+    """
 
     ports: Mapping[str, int]
+    kafka: str | None = None
+    redis: str | None = None
+    elasticsearch: str | None = None
 
     @property
     def bootstrap_servers(self) -> str:
         """The broker, as Kafka clients take it."""
-        return f"{LOOPBACK}:{self.ports[BROKER]}"
+        return self.kafka or f"{LOOPBACK}:{self.ports[BROKER]}"
 
     @property
     def redis_url(self) -> str:
         """The cache."""
-        return f"redis://{LOOPBACK}:{self.ports[CACHE]}/0"
+        return self.redis or f"redis://{LOOPBACK}:{self.ports[CACHE]}/0"
 
     @property
     def urls(self) -> dict[str, str]:
@@ -81,9 +93,10 @@ class Addresses:
 DAEMONS = tuple(DaemonSpec(name=name, app=f"services.{name.replace('-', '_')}.app:build") for name in ALL_DAEMONS)
 
 
-def names_of(daemons: tuple[DaemonSpec, ...]) -> tuple[str, ...]:
-    """Return the names of all processes of a mesh with these daemons."""
-    return (BROKER, CACHE, *(daemon.name for daemon in daemons))
+def names_of(daemons: tuple[DaemonSpec, ...], engines: EngineSettings = NO_ENGINES) -> tuple[str, ...]:
+    """Return the names of all processes of a mesh with these daemons, which runs the engines that it is not given."""
+    own = [name for name, given in ((BROKER, engines.kafka), (CACHE, engines.redis)) if not given]
+    return (*own, *(daemon.name for daemon in daemons))
 
 
 def broker_spec(binary: str, addresses: Addresses, layout: Layout) -> ProcessSpec:
@@ -137,7 +150,8 @@ def _daemon_environment(name: str, addresses: Addresses, layout: Layout) -> dict
         "PYTHONUNBUFFERED": "1",
         "PLUMBLINE_STATE_DIR": str(layout.of(name)),
         "PLUMBLINE_KAFKA__BOOTSTRAP_SERVERS": addresses.bootstrap_servers,
-        "PLUMBLINE_KAFKA__IDEMPOTENT_PRODUCER": "false",
+        "PLUMBLINE_KAFKA__IDEMPOTENT_PRODUCER": "true" if addresses.kafka else "false",
         "PLUMBLINE_REDIS__URL": addresses.redis_url,
         "PLUMBLINE_ARTIFACTS__URL": layout.artifacts_url,
+        **({"PLUMBLINE_STORE__URL": addresses.elasticsearch} if addresses.elasticsearch and name == "monitor" else {}),
     }

@@ -1,7 +1,8 @@
 """What a supervisor does next, decided from what it has seen: pure, `now` is an argument (monotonic seconds).
 
 A process moves down -> starting -> live -> ready, and over stopping back to down. The broker holds its contents in memory, so
-each of its starts opens an epoch: topics are created again and daemons of an older epoch are restarted.
+each of its starts opens an epoch: topics are created again and daemons of an older epoch are restarted. A broker that the mesh
+does not run has one epoch only.
 """
 
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ class Phase(StrEnum):
     STOPPING = "stopping"
 
 
+EXTERNAL_EPOCH = 1
+"""Of a broker that the mesh does not run."""
 RUNNING = frozenset({Phase.STARTING, Phase.LIVE, Phase.READY})
 
 
@@ -171,25 +174,27 @@ def decide(mesh: Mapping[str, Watched], *, topics_epoch: int, now: float, policy
     """Return what to do now, in start order.
 
     Args:
-        mesh: All processes by name, one of them the broker.
+        mesh: All processes by name; where the broker is none of them, somebody else runs it.
         topics_epoch: The broker's epoch whose topics exist.
         now: Monotonic seconds.
         policy: The limits.
     """
-    broker = next(process for process in mesh.values() if process.tier is Tier.BROKER)
-    open_epoch = broker.epoch if broker.phase is Phase.READY and topics_epoch == broker.epoch else None
+    broker = next((process for process in mesh.values() if process.tier is Tier.BROKER), None)
+    epoch = broker.epoch if broker else EXTERNAL_EPOCH
+    broker_serves = broker is None or broker.phase is Phase.READY
+    open_epoch = epoch if broker_serves and topics_epoch == epoch else None
     actions = [
         action
         for process in sorted(mesh.values(), key=lambda process: process.tier)
         if (action := _next_step(process, broker=broker, open_epoch=open_epoch, now=now, policy=policy))
     ]
-    if broker.phase is Phase.READY and topics_epoch != broker.epoch:
-        actions.append(CreateTopics(broker.epoch))
+    if broker_serves and topics_epoch != epoch:
+        actions.append(CreateTopics(epoch))
     return actions
 
 
 def _next_step(
-    process: Watched, *, broker: Watched, open_epoch: int | None, now: float, policy: RestartPolicy
+    process: Watched, *, broker: Watched | None, open_epoch: int | None, now: float, policy: RestartPolicy
 ) -> Action | None:
     if hung(process, now=now, policy=policy):
         return Stop(process.name, planned=False)
@@ -202,8 +207,8 @@ def _next_step(
     return Start(process.name, epoch=open_epoch) if open_epoch is not None else None
 
 
-def _outlived(process: Watched, broker: Watched) -> bool:
-    if process.tier is not Tier.DAEMON:
+def _outlived(process: Watched, broker: Watched | None) -> bool:
+    if process.tier is not Tier.DAEMON or broker is None:
         return False
     return process.epoch != broker.epoch or broker.phase in {Phase.DOWN, Phase.STOPPING}
 

@@ -61,10 +61,26 @@ class ProcessRecord(BaseModel):
     log: Path
 
 
+class EngineRecord(BaseModel):
+    """An engine that the mesh uses and does not run.
+
+    Attributes:
+        answers: Whether it took connections when it was last asked; None: it was not asked yet.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    at: str
+    answers: bool | None
+
+
 class MeshRecord(BaseModel):
     """Addresses and processes of a mesh.
 
     Attributes:
+        engines: Those that the mesh does not run.
+        waits_for: What keeps the daemons from being started, or None.
         urls: Base URLs of the daemons by name, e.g. `inference-gateway`.
         ready_after_s: Seconds from start to the first time that all could serve.
     """
@@ -81,6 +97,8 @@ class MeshRecord(BaseModel):
     artifacts_url: str
     urls: dict[str, str]
     processes: tuple[ProcessRecord, ...]
+    engines: tuple[EngineRecord, ...] = ()
+    waits_for: str | None = None
 
     def marks(self) -> list[ProcessMark]:
         """Return the marks of all running processes, the supervisor's left out."""

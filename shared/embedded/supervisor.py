@@ -12,6 +12,7 @@ import psutil
 from kafka.errors import KafkaError
 
 from shared.embedded import policy
+from shared.embedded.external import Engine, answers
 from shared.embedded.launch import end, kill_all, spawn, strays
 from shared.embedded.layout import Layout
 from shared.embedded.plan import ProcessSpec
@@ -39,6 +40,9 @@ class Supervisor:
         environment: What every process inherits.
         create_topics: Called in a thread each time that the broker begins anew.
         publish: Called after every visible change of `watched`.
+        engines: What the mesh uses and does not run; looked at, no more.
+        answering: By name, whether each of them took connections when it was last asked.
+        waits_for: What keeps the daemons from being started, or None.
         failure: What ended the supervisor's own work, should that happen.
     """
 
@@ -48,6 +52,9 @@ class Supervisor:
     environment: Mapping[str, str]
     create_topics: CreateAllTopics
     publish: Publish
+    engines: tuple[Engine, ...] = ()
+    answering: dict[str, bool] = field(init=False, default_factory=dict)
+    waits_for: str | None = field(init=False, default=None)
     watched: dict[str, Watched] = field(init=False)
     marks: dict[str, ProcessMark] = field(init=False, default_factory=dict)
     halting: bool = field(init=False, default=False)
@@ -63,7 +70,7 @@ class Supervisor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._topics_epoch = 0
         self._topics_under_way = 0
-        self._published: list[tuple[Phase, int, str | None]] = []
+        self._published: object = None
         self._halt = asyncio.Event()
 
     def halt(self) -> None:
@@ -74,6 +81,7 @@ class Supervisor:
     async def run(self) -> None:
         """Run the mesh until `halt`."""
         polls = [self._in_background(self._poll_for_ever(name)) for name in self.specs]
+        polls += [self._in_background(self._ask_for_ever(engine)) for engine in self.engines]
         try:
             await self._supervise()
         finally:
@@ -100,7 +108,8 @@ class Supervisor:
             return
 
     def _publish_changes(self) -> None:
-        visible = [(process.phase, process.restarts, process.unready_because) for process in self.watched.values()]
+        processes = [(process.phase, process.restarts, process.unready_because) for process in self.watched.values()]
+        visible = (processes, dict(self.answering), self.waits_for)
         if visible != self._published:
             self._published = visible
             self.publish(self)
@@ -115,6 +124,15 @@ class Supervisor:
                 await self._poll(name)
             ready = self.watched[name].phase is Phase.READY
             await asyncio.sleep(self.settings.poll_interval_s if ready else EAGER_POLL_S)
+
+    async def _ask_for_ever(self, engine: Engine) -> None:
+        while True:
+            answering = await answers(engine, timeout_s=self.settings.poll_timeout_s)
+            if answering is not self.answering.get(engine.name):
+                level = logging.INFO if answering else logging.WARNING
+                log.log(level, "%s at %s %s", engine.name, engine.at, "answers" if answering else "does not answer")
+            self.answering[engine.name] = answering
+            await asyncio.sleep(self.settings.poll_interval_s)
 
     async def _poll(self, name: str) -> None:
         spec, asked = self.specs[name], self.watched[name]
@@ -181,13 +199,15 @@ class Supervisor:
     async def _create_topics(self, epoch: int) -> None:
         try:
             await asyncio.to_thread(self.create_topics)
-        except (KafkaError, OSError):
+        except (KafkaError, OSError) as error:
             # The broker may be on its way down; while it runs, trying again is all there is to do.
-            log.exception("topics not created")
+            log.warning("topics not created: %s", error)
+            self.waits_for = f"the topics, which could not be made: {error}"
             await self._pause(1.0)
             if self._topics_under_way == epoch:
                 self._topics_under_way = 0
             return
+        self.waits_for = None
         self._topics_epoch = max(self._topics_epoch, epoch)
 
     def _in_background(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:

@@ -18,11 +18,11 @@ from shared.cli.errors import (
     ProblemAnswered,
 )
 from shared.cli.exits import Exit
-from shared.cli.mesh import _say_what_next
+from shared.cli.mesh import _not_ready, _say_what_next
 from shared.cli.uploads import last_batches
 from shared.embedded.errors import MeshAlreadyRunning, MeshNotRunning
 from shared.embedded.layout import operator_token
-from shared.embedded.record import MeshPhase, read_record
+from shared.embedded.record import EngineRecord, MeshPhase, read_record, write_record
 from tests.unit.cli.apis import CANDIDATE, EVENT_ID, SERVING
 from tests.unit.cli.conftest import Terminal, write_mesh
 
@@ -260,6 +260,32 @@ def test_down_without_a_mesh_is_no_failure(terminal: Terminal) -> None:
 def test_a_wrong_command_line_is_a_usage_error(terminal: Terminal, tmp_path: Path) -> None:
     assert terminal.plumb("ingest", str(tmp_path / "none.jsonl")).exit_code == Exit.USAGE
     assert terminal.plumb("up", "--gateway-port", "0").exit_code == Exit.USAGE
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--kafka", "localhost"), ("--redis", "localhost:6379"), ("--elasticsearch", "es:9200")]
+)
+def test_an_address_of_an_engine_that_is_none_is_a_usage_error(terminal: Terminal, option: str, value: str) -> None:
+    terminal.layout.record.unlink()
+    code, error = terminal.fails("up", option, value)
+    assert (code, type(error)) == (Exit.USAGE, ArgumentRefused)
+    assert str(error).startswith(f"{option}: ")
+
+
+def test_engines_of_somebody_else_are_shown_with_what_the_daemons_wait_for(terminal: Terminal) -> None:
+    record = read_record(terminal.layout.record)
+    assert record
+    engines = (
+        EngineRecord(name="kafka", at="k:9092", answers=False), EngineRecord(name="redis", at="redis://r:6379", answers=True),
+    )  # fmt: skip
+    waiting = record.model_copy(update={"engines": engines, "waits_for": "the topics"})
+    write_record(terminal.layout.record, waiting)
+    shown = terminal.plumb("status").stdout
+    for fact in ("kafka at k:9092", "does not answer", "redis at redis://r:6379", "the daemons wait for the topics"):
+        assert fact in shown, fact
+    error = _not_ready(waiting)
+    assert "kafka at k:9092 does not answer; the daemons wait for the topics" in str(error)
+    assert "Start the engine that is missing" in str(error.next_step)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from pathlib import Path
 from contracts.topics import ALL_DAEMONS
 from shared.embedded.layout import layout_of
 from shared.embedded.plan import BROKER, CACHE, DAEMONS, TRUSTED, Addresses, daemon_spec, names_of
+from shared.embedded.settings import EngineSettings
 
 PORTS = {name: 20_000 + number for number, name in enumerate(names_of(DAEMONS))}
 ADDRESSES = Addresses(ports=PORTS)
@@ -25,6 +26,19 @@ def test_a_daemon_is_started_by_name_and_told_where_the_engines_are() -> None:
     assert spec.environment["PLUMBLINE_KAFKA__BOOTSTRAP_SERVERS"] == ADDRESSES.bootstrap_servers
     assert spec.environment["PLUMBLINE_ARTIFACTS__URL"] == "file:///state dir/artifacts"
     assert spec.environment["PLUMBLINE_KAFKA__IDEMPOTENT_PRODUCER"] == "false"
+
+
+def test_engines_of_somebody_else_are_not_run_and_daemons_are_told_where_they_are() -> None:
+    engines = EngineSettings(kafka="k1:9092,k2:9092", redis="redis://r:6379/0", elasticsearch="http://e:9200")
+    assert names_of(DAEMONS, engines) == ALL_DAEMONS
+    addresses = Addresses(
+        ports=PORTS, kafka=engines.kafka, redis=engines.redis, elasticsearch=engines.elasticsearch
+    )  # fmt: skip
+    told = {daemon.name: daemon_spec(daemon, addresses, LAYOUT).environment for daemon in DAEMONS}
+    assert {one["PLUMBLINE_KAFKA__BOOTSTRAP_SERVERS"] for one in told.values()} == {"k1:9092,k2:9092"}
+    assert {one["PLUMBLINE_KAFKA__IDEMPOTENT_PRODUCER"] for one in told.values()} == {"true"}
+    assert {one["PLUMBLINE_REDIS__URL"] for one in told.values()} == {"redis://r:6379/0"}
+    assert {name for name, one in told.items() if one.get("PLUMBLINE_STORE__URL") == "http://e:9200"} == {"monitor"}
 
 
 def test_only_daemons_have_urls() -> None:

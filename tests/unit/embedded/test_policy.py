@@ -52,6 +52,16 @@ def test_broker_and_cache_start_first_and_daemons_wait_for_the_topics() -> None:
     assert decide(mesh, topics_epoch=1, now=0, policy=POLICY) == [Start("ingest", 1), Start("trainer", 1)]
 
 
+def test_with_a_broker_of_somebody_else_daemons_wait_for_its_topics_only() -> None:
+    mesh = {name: Watched(name=name, tier=Tier.DAEMON) for name in ("ingest", "trainer")}
+    assert decide(mesh, topics_epoch=0, now=0, policy=POLICY) == [CreateTopics(1)]
+    assert decide(mesh, topics_epoch=1, now=0, policy=POLICY) == [Start("ingest", 1), Start("trainer", 1)]
+    mesh = {name: ready(name, Tier.DAEMON) for name in mesh}
+    assert decide(mesh, topics_epoch=1, now=1, policy=POLICY) == []
+    mesh["ingest"] = crashed(mesh["ingest"], now=1)
+    assert decide(mesh, topics_epoch=1, now=9, policy=POLICY) == [Start("ingest", 1)]
+
+
 def test_a_mesh_that_can_serve_is_left_alone() -> None:
     assert all_ready(running_mesh())
     assert decide(running_mesh(), topics_epoch=1, now=1, policy=POLICY) == []

