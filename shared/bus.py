@@ -60,6 +60,8 @@ MAX_RETRY_PAUSE_S = 10.0
 MAX_REASON_CHARS = 1_000
 MAX_HEADER_NAMES_CHARS = 8_000
 """Names of headers that a dead letter repeats; with more it names none, since it must fit whatever was sent."""
+LONG_WORK_S = 1.0
+"""A message that is under way for so long is work that a pause of the mesh should not cut off."""
 STOP_TIMEOUT_S = 2.0
 """How long a stop waits for the message being handled; what is cut off then is delivered again. FastStream waits 15 s."""
 
@@ -98,6 +100,7 @@ class Bus:
         self._subscriber: Any = None
         self._leaving: asyncio.Task[None] | None = None
         self._stopped_because: str | None = None
+        self._under_way: dict[str, float] = {}
         self.broker = KafkaBroker(
             settings.bootstrap_servers.split(","),
             client_id=service,
@@ -203,6 +206,12 @@ class Bus:
             return "the consumer group has not been joined yet"
         return None
 
+    @property
+    def busy_with(self) -> str | None:
+        """The topic of a message that has been under way for long, such as a training's, or None."""
+        now = time.perf_counter()
+        return next((topic for topic, since in self._under_way.items() if now - since >= LONG_WORK_S), None)
+
     async def until_done(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do some work, again after transient errors and for as long as it takes."""
 
@@ -217,6 +226,8 @@ class Bus:
 
     async def _deliver(self, message: KafkaMessage, handlers: Mapping[Topic, Handler]) -> None:
         started = time.perf_counter()
+        topic_name = _record(message).topic
+        self._under_way[topic_name] = started
         outcome = "handled"
         try:
             await _retrying(_is_worth_another_attempt)(self._handle, message, handlers)
@@ -225,10 +236,11 @@ class Bus:
             outcome = "dead-lettered"
             await _retrying(_is_transient)(self._dead_letter, message, error)
         finally:
+            self._under_way.pop(topic_name, None)
             self._telemetry.record(
                 MESSAGE_DURATION,
                 (time.perf_counter() - started) * 1000,
-                {"messaging.destination.name": _record(message).topic, "plumbline.outcome": outcome},
+                {"messaging.destination.name": topic_name, "plumbline.outcome": outcome},
             )
 
     async def _handle(self, message: KafkaMessage, handlers: Mapping[Topic, Handler]) -> None:

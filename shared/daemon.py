@@ -28,6 +28,7 @@ def daemon_app(
     background: Sequence[Work] = (),
     resources: Sequence[AbstractAsyncContextManager[object]] = (),
     unready_because: Callable[[], str | None] = lambda: None,
+    busy_with: Callable[[], str | None] = lambda: None,
 ) -> FastAPI:
     """Return a daemon's app.
 
@@ -40,6 +41,7 @@ def daemon_app(
         background: Endless work, e.g. a ticker; an error that ends it is logged, and the daemon fails its health check.
         resources: Entered before anything else and left last, e.g. an HTTP client or a database.
         unready_because: Why the daemon cannot serve at present although its bus is ready, or None.
+        busy_with: What a pause of the mesh would cut off beside a message that is handled for long, or None.
     """
     state = _State()
 
@@ -71,9 +73,10 @@ def daemon_app(
     async def readyz() -> JSONResponse:
         reason = state.unready_because or bus.unready_because or unready_because()
         status = "unready" if reason else "ready"
-        return JSONResponse(
-            {"status": status, "service": bus.service, "reason": reason}, status_code=503 if reason else 200
-        )
+        body = {
+            "status": status, "service": bus.service, "reason": reason, "busy_with": bus.busy_with or busy_with(),
+        }  # fmt: skip
+        return JSONResponse(body, status_code=503 if reason else 200)
 
     return app
 

@@ -9,11 +9,18 @@ from contracts.release import ReleaseChanged, ReleaseState
 from shared.artifacts import ArtifactStore
 
 REFS = "releases"
+DECIDED = "decided"
+"""Folder of the refs that the release-manager writes: a corpus version that has one led to a judgement, which it took."""
 
 
 def snapshot_ref(domain: Domain) -> str:
     """Return the name of the ref that holds a domain's release state; the release-manager is its writer."""
     return f"{REFS}/{domain}.json"
+
+
+def decided_ref(domain: Domain, corpus_digest: Digest) -> str:
+    """Return the name of the ref that says that a corpus version has come to its end."""
+    return f"{DECIDED}/{domain}/{corpus_digest}"
 
 
 def announced(store: ArtifactStore) -> list[ReleaseChanged]:

@@ -9,7 +9,7 @@ from faststream.exceptions import IncorrectState
 from opentelemetry.context import Context
 
 from contracts.envelope import Domain
-from contracts.topics import CORPUS_VERSIONED
+from contracts.topics import BATCH_CLEANED, CORPUS_VERSIONED
 from services.cleaner.core.cut import Cut, Decision, NothingNew, Request
 from services.cleaner.ledger import Version
 from services.cleaner.versions import Versions
@@ -54,9 +54,12 @@ class Cutter:
         self._owns = owns
 
     async def announce_again(self) -> None:
-        """Complete what a crash left unsaid, and say what the latest versions are."""
+        """Complete what a crash left unsaid, and say again what a broker that lost its contents may not have passed on."""
         async with self._lock:
+            batches = await asyncio.to_thread(self._versions.to_say_of_batches_at_start, self._clock.now())
             versions = await asyncio.to_thread(self._versions.to_announce_at_start)
+        for event, traceparent in batches:
+            await self._bus.publish(BATCH_CLEANED, event, traceparent=traceparent)
         for version in versions:
             await self._announce(version)
 

@@ -140,6 +140,14 @@ class Ledger:
         row = self._one("SELECT event FROM batches WHERE batch_id = ?", str(batch_id))
         return BatchCleaned.model_validate_json(row[0]) if row and row[0] else None
 
+    def batch_events(self, since: datetime, *, limit: int) -> list[tuple[BatchCleaned, str | None]]:
+        """Return what was said of the batches cleaned since then, the newest `limit`, oldest first, with their trace context."""
+        query = """
+            SELECT event, traceparent FROM batches WHERE event IS NOT NULL AND cleaned_at >= ?
+            ORDER BY number DESC LIMIT ?"""
+        rows = self._all(query, since.isoformat(), limit)
+        return [(BatchCleaned.model_validate_json(event), traceparent) for event, traceparent in reversed(rows)]
+
     def rejected(self, batch_id: UUID) -> list[tuple[int, str, str]]:
         """Return (position, document id, reason) of a batch's rejected documents."""
         query = "SELECT position, document_id, reason FROM rejects WHERE batch_id = ? ORDER BY position"
@@ -224,16 +232,16 @@ class Ledger:
 
     def latest_version(self, domain: str) -> Version | None:
         """Return the domain's last version."""
-        query = "SELECT event, traceparent FROM versions WHERE domain = ? ORDER BY number DESC LIMIT 1"
-        row = self._one(query, domain)
-        return _version(*row) if row else None
+        return next(iter(self.last_versions(domain, limit=1)), None)
 
-    def latest_versions(self) -> list[Version]:
-        """Return every domain's last version."""
-        found = (
-            self.latest_version(row[0]) for row in self._all("SELECT DISTINCT domain FROM versions ORDER BY domain")
-        )
-        return [version for version in found if version]
+    def last_versions(self, domain: str, *, limit: int) -> list[Version]:
+        """Return a domain's last versions, newest first."""
+        query = "SELECT event, traceparent FROM versions WHERE domain = ? ORDER BY number DESC LIMIT ?"
+        return [_version(*row) for row in self._all(query, domain, limit)]
+
+    def domains_with_versions(self) -> list[str]:
+        """Return the domains that have a version."""
+        return [row[0] for row in self._all("SELECT DISTINCT domain FROM versions ORDER BY domain")]
 
     def unpublished(self) -> list[Version]:
         """Return the versions that were cut and perhaps not announced, oldest first."""

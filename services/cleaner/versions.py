@@ -1,10 +1,12 @@
 """Corpus versions in the store and the ledger. Synchronous, like the batches, and never at the same time."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import takewhile
 
+from contracts.corpus import BatchCleaned
 from contracts.release import ReleaseChanged
-from services.cleaner.adapters import point_at_latest
+from services.cleaner.adapters import is_decided, point_at_latest
 from services.cleaner.core.cut import Decision, Pending, Request, announcement, decide, next_manifest
 from services.cleaner.core.quarantine import only_in, speaks_against_data
 from services.cleaner.ledger import Ledger, Version
@@ -12,6 +14,11 @@ from services.cleaner.settings import CorpusRules
 from shared import bundle
 from shared.artifacts import ArtifactStore
 from shared.corpus import CorpusManifest, read_manifest, write_manifest
+
+MAX_VERSIONS_SAID_AGAIN = 6
+"""Fewer than the dead letters in a row that stop a consumer: versions that cannot be trained on must not do that at a start."""
+SAID_AGAIN_FOR = timedelta(hours=1)
+MAX_BATCHES_SAID_AGAIN = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +64,22 @@ class Versions:
         return self.ledger.unpublished()
 
     def to_announce_at_start(self) -> list[Version]:
-        """Return that, and every domain's latest version: a broker that lost its contents is told again."""
+        """Return that, every domain's latest version, and those before it that have not led to a judgement yet, oldest first.
+
+        A broker that lost its contents is told again; where it did not, each stage finds that it has done its part.
+        """
         left = self.ledger.unpublished()
-        return left + [version for version in self.ledger.latest_versions() if version not in left]
+        again = [version for domain in self.ledger.domains_with_versions() for version in self._not_decided(domain)]
+        return left + [version for version in again if version not in left]
+
+    def to_say_of_batches_at_start(self, now: datetime) -> list[tuple[BatchCleaned, str | None]]:
+        """Return what was said of the batches of the last hour: whoever was to hear it may not have, if the broker died."""
+        return self.ledger.batch_events(now - SAID_AGAIN_FOR, limit=MAX_BATCHES_SAID_AGAIN)
+
+    def _not_decided(self, domain: str) -> list[Version]:
+        latest, *before = self.ledger.last_versions(domain, limit=MAX_VERSIONS_SAID_AGAIN)
+        undecided = takewhile(lambda version: not is_decided(self.store, version.event), before)
+        return [*reversed(list(undecided)), latest]
 
     def quarantine(self, event: ReleaseChanged) -> int:
         """Leave out what only a bundle of bad quality was trained on; return how many batches that are.

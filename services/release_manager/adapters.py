@@ -5,10 +5,11 @@ import asyncio
 from pydantic import ValidationError
 
 from contracts.envelope import Contract, Domain
+from contracts.evaluation import ModelEvaluated
 from contracts.release import ReleaseChanged, ReleaseState
 from shared.artifacts import ArtifactStore
 from shared.errors import ArtifactCorrupt
-from shared.releases import REFS, snapshot_ref
+from shared.releases import REFS, decided_ref, snapshot_ref
 
 
 class Announcement(Contract):
@@ -54,3 +55,8 @@ class SnapshotRefs:
     async def save(self, domain: Domain, snapshot: Snapshot) -> None:
         """Replace a domain's snapshot."""
         await asyncio.to_thread(self._store.write_ref, snapshot_ref(domain), snapshot.model_dump_json().encode())
+
+    async def mark_decided(self, event: ModelEvaluated) -> None:
+        """Write the ref that tells the cleaner that a corpus version needs no announcement any more."""
+        name = decided_ref(event.domain, event.corpus_digest)
+        await asyncio.to_thread(self._store.write_ref, name, str(event.event_id).encode())

@@ -37,6 +37,7 @@ def build() -> FastAPI:
         telemetry,
         at_start=[releases.announce_all],
         background=[partial(every, settings.tick_s, releases.tick)],
+        busy_with=releases.busy_with,
     )
     app.include_router(routes(bus, releases, clock=clock, operator=settings))
     app.include_router(times(settings.rollout))

@@ -9,7 +9,8 @@ from uuid import NAMESPACE_URL
 from aiokafka.errors import KafkaError
 
 from contracts.envelope import Domain, Event, derived_id
-from contracts.release import ReleaseChanged, ReleaseState
+from contracts.evaluation import ModelEvaluated
+from contracts.release import Phase, ReleaseChanged, ReleaseState
 from contracts.topics import RELEASE_CHANGED
 from services.release_manager.adapters import Announcement, Snapshot, SnapshotRefs
 from services.release_manager.core.effects import (
@@ -25,6 +26,8 @@ from services.release_manager.settings import RolloutRules
 from shared.bus import Bus
 from shared.clock import Clock
 from shared.errors import TransientError
+
+UNSETTLED = frozenset({Phase.WARMING, Phase.CANARY, Phase.PROMOTING, Phase.ROLLING_BACK})
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +64,7 @@ class Releases:
         self._rules = rules
         self._owns = owns
         self._said: dict[Domain, int] = {}
+        self._phases: dict[Domain, Phase] = {}
         # Handlers and the ticker take turns: each step reads, decides and writes.
         self._turn = asyncio.Lock()
 
@@ -71,12 +75,27 @@ class Releases:
             await self._say(domain, snapshot)
             now = self._clock.now()
             state, effects = advance(snapshot.state, observation, now, rules=self._rules)
+            self._remember_phase(domain, state)
             if state == snapshot.state and not effects:
                 return
             snapshot = _next_snapshot(snapshot, state, effects, domain=domain, cause=_cause(observation), now=now)
             await self._refs.save(domain, snapshot)
             _log(domain, effects)
             await self._say(domain, snapshot)
+
+    def busy_with(self) -> str | None:
+        """Return the rollout that a pause of the mesh would disturb, or None: one that is loaded, judged or on its way."""
+        found = (f"{domain} is {phase}" for domain, phase in self._phases.items() if phase in UNSETTLED)
+        return next(found, None)
+
+    def _remember_phase(self, domain: Domain, state: ReleaseState) -> None:
+        self._phases.pop(domain, None)
+        if state.rollout:
+            self._phases[domain] = state.rollout.phase
+
+    async def mark_decided(self, event: ModelEvaluated) -> None:
+        """Note that a judgement was taken: what led to it need not be said again, whatever a broker forgets."""
+        await self._refs.mark_decided(event)
 
     async def tick(self) -> None:
         """Look at the clock, for each domain. What a broker or disk refuses now is tried again at the next tick."""

@@ -13,7 +13,6 @@ from shared.cli.engines import Elasticsearch, FreshTopics, Kafka, Redis, engines
 from shared.cli.options import DEFAULT_STATE_DIR, AsJson, StateDir
 from shared.cli.panels import processes_table
 from shared.embedded.control import (
-    SUPERVISOR,
     already_running,
     become_supervisor,
     environment_of,
@@ -23,7 +22,7 @@ from shared.embedded.control import (
     stop_mesh,
 )
 from shared.embedded.errors import MeshFailed, MeshNotRunning
-from shared.embedded.layout import Layout, layout_of
+from shared.embedded.layout import SUPERVISOR, Layout, layout_of
 from shared.embedded.plan import GATEWAY
 from shared.embedded.policy import Phase
 from shared.embedded.record import MeshPhase, MeshRecord, read_record

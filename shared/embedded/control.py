@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from shared.embedded.errors import MeshAlreadyRunning, MeshNotRunning
 from shared.embedded.launch import end_all, strays
-from shared.embedded.layout import Layout, rotate
+from shared.embedded.layout import SUPERVISOR, Layout, rotate
 from shared.embedded.plan import CODE_ROOT, GATEWAY
 from shared.embedded.record import MeshPhase, MeshRecord, find, read_record
 from shared.embedded.settings import EmbeddedSettings, inherited_environment
@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 
 LEFTOVER_GRACE_S = 5.0
 LAST_WORDS_BYTES = 2_000
-SUPERVISOR = "supervisor"
 MODULE = "shared.embedded"
 
 

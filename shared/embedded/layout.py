@@ -1,5 +1,7 @@
 """The state directory: where everything of one embedded mesh lies, and what is made once in it."""
 
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from shared.signing import Signer
 
 LOG_LIMIT_BYTES = 8 * 1024 * 1024
 KEPT_LOGS = 3
+SUPERVISOR = "supervisor"
 
 
 @dataclass(frozen=True)
@@ -114,12 +117,24 @@ def operator_token(layout: Layout) -> str:
     return token.get_secret_value() if token else ""
 
 
-def rotate(log: Path, *, limit_bytes: int = LOG_LIMIT_BYTES, kept: int = KEPT_LOGS) -> None:
-    """Move a log beyond the limit to `.1`, the one before it to `.2`, and so on; the oldest is overwritten."""
+def rotate(log: Path, *, limit_bytes: int = LOG_LIMIT_BYTES, kept: int = KEPT_LOGS, in_use: bool = False) -> None:
+    """Move a log beyond the limit to `.1`, the one before it to `.2`, and so on; the oldest is overwritten.
+
+    Args:
+        log: The log.
+        limit_bytes: Up to here it is left alone.
+        kept: So many older ones.
+        in_use: A process appends to it: it is copied and emptied, and what is written in between is lost.
+    """
     if not log.exists() or log.stat().st_size < limit_bytes:
         return
     for number in range(kept - 1, 0, -1):
         older = log.with_name(f"{log.name}.{number}")
         if older.exists():
             older.replace(log.with_name(f"{log.name}.{number + 1}"))
-    log.replace(log.with_name(f"{log.name}.1"))
+    latest = log.with_name(f"{log.name}.1")
+    if in_use:
+        shutil.copyfile(log, latest)
+        os.truncate(log, 0)
+    else:
+        log.replace(latest)

@@ -44,7 +44,9 @@ class RestartPolicy:
         start_limit_s: A process that has not answered by then is hung.
         silence_limit_s: A process that answered before and then not for so long is hung.
         min_missed: Polls that must have failed in a row as well: a supervisor that got no CPU itself blames nobody.
-        broker_limit_bytes: Resident memory at which the broker, which forgets nothing by itself, is recycled.
+        broker_limit_bytes: Resident memory at which the broker, which forgets nothing by itself, is recycled at a quiet moment.
+        broker_hard_limit: So many times of it, and no quiet moment is waited for.
+        quiet_s: It is quiet when for so long no daemon was busy: no training or the like under way, no rollout in its canary.
     """
 
     first_delay_s: float = 0.25
@@ -53,7 +55,9 @@ class RestartPolicy:
     start_limit_s: float = 90.0
     silence_limit_s: float = 10.0
     min_missed: int = 3
-    broker_limit_bytes: int = 1_500_000_000
+    broker_limit_bytes: int = 1_000_000_000
+    broker_hard_limit: float = 1.5
+    quiet_s: float = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +71,7 @@ class Watched:
         missed: Polls without an answer, in a row.
         memory_bytes: Its resident memory when it last answered.
         unready_because: What it said when it last could not serve.
+        busy_at: When it last said that it was busy, or else its start.
         failures: Unplanned ends in a row, each after a short run.
         not_before: It is not started earlier.
         restarts: Unplanned ends in all.
@@ -83,6 +88,7 @@ class Watched:
     missed: int = 0
     memory_bytes: int = 0
     unready_because: str | None = None
+    busy_at: float = 0.0
     failures: int = 0
     not_before: float = 0.0
     restarts: int = 0
@@ -119,17 +125,20 @@ Action = Start | Stop | CreateTopics
 def started(process: Watched, *, epoch: int, now: float) -> Watched:
     """Begin a run."""
     kept = Watched(name=process.name, tier=process.tier, failures=process.failures, restarts=process.restarts)
-    return replace(kept, phase=Phase.STARTING, epoch=epoch, started_at=now, exit_code=process.exit_code)
+    return replace(kept, phase=Phase.STARTING, epoch=epoch, started_at=now, busy_at=now, exit_code=process.exit_code)
 
 
-def answered(process: Watched, *, unready_because: str | None, memory_bytes: int, now: float) -> Watched:
+def answered(
+    process: Watched, *, unready_because: str | None, memory_bytes: int, now: float, is_busy: bool = False
+) -> Watched:
     """Note an answer to a poll; one that comes while stopping changes nothing."""
     if process.phase not in RUNNING:
         return process
     phase = Phase.LIVE if unready_because else Phase.READY
     return replace(
-        process, phase=phase, answered_at=now, missed=0, memory_bytes=memory_bytes, unready_because=unready_because
-    )
+        process, phase=phase, answered_at=now, missed=0, memory_bytes=memory_bytes, unready_because=unready_because,
+        busy_at=now if is_busy else process.busy_at,
+    )  # fmt: skip
 
 
 def missed(process: Watched) -> Watched:
@@ -183,6 +192,8 @@ def decide(mesh: Mapping[str, Watched], *, topics_epoch: int, now: float, policy
     epoch = broker.epoch if broker else EXTERNAL_EPOCH
     broker_serves = broker is None or broker.phase is Phase.READY
     open_epoch = epoch if broker_serves and topics_epoch == epoch else None
+    if broker and _overgrown(broker, quiet=is_quiet(mesh, now=now, policy=policy), policy=policy):
+        return [Stop(broker.name, planned=True)]
     actions = [
         action
         for process in sorted(mesh.values(), key=lambda process: process.tier)
@@ -198,7 +209,7 @@ def _next_step(
 ) -> Action | None:
     if hung(process, now=now, policy=policy):
         return Stop(process.name, planned=False)
-    if process.phase in RUNNING and (_outlived(process, broker) or _overgrown(process, policy)):
+    if process.phase in RUNNING and _outlived(process, broker):
         return Stop(process.name, planned=True)
     if process.phase is not Phase.DOWN or now < process.not_before:
         return None
@@ -213,8 +224,15 @@ def _outlived(process: Watched, broker: Watched | None) -> bool:
     return process.epoch != broker.epoch or broker.phase in {Phase.DOWN, Phase.STOPPING}
 
 
-def _overgrown(process: Watched, policy: RestartPolicy) -> bool:
-    return process.tier is Tier.BROKER and process.memory_bytes > policy.broker_limit_bytes
+def _overgrown(broker: Watched, *, quiet: bool, policy: RestartPolicy) -> bool:
+    limit_bytes = policy.broker_limit_bytes * (1 if quiet else policy.broker_hard_limit)
+    return broker.phase in RUNNING and broker.memory_bytes > limit_bytes
+
+
+def is_quiet(mesh: Mapping[str, Watched], *, now: float, policy: RestartPolicy) -> bool:
+    """Tell whether every daemon can serve and none was busy for a while: a pause cuts off nobody's work."""
+    daemons = [process for process in mesh.values() if process.tier is Tier.DAEMON]
+    return all(process.phase is Phase.READY and now - process.busy_at >= policy.quiet_s for process in daemons)
 
 
 def all_ready(mesh: Mapping[str, Watched]) -> bool:

@@ -24,15 +24,18 @@ class Answer:
 
     Attributes:
         unready_because: Why the process cannot serve yet; None: it can.
+        busy_with: What a pause would cut off, e.g. a training; None: nothing.
     """
 
     unready_because: str | None = None
+    busy_with: str | None = None
 
 
 class Readiness(BaseModel):
     """The part of /readyz that is read here."""
 
-    reason: str
+    reason: str | None = None
+    busy_with: str | None = None
 
 
 async def probe(protocol: Protocol, port: int, *, timeout_s: float) -> Answer | None:
@@ -59,14 +62,17 @@ async def _ask_daemon(port: int) -> Answer | None:
     if alive != HTTPStatus.OK:
         return None
     ready, body = await _get(port, "/readyz")
-    return Answer() if ready == HTTPStatus.OK else Answer(unready_because=_reason(ready, body))
+    return _answer(ready, body)
 
 
-def _reason(status: int, body: bytes) -> str:
+def _answer(status: int, body: bytes) -> Answer:
     try:
-        return Readiness.model_validate_json(body).reason
+        said = Readiness.model_validate_json(body)
     except ValidationError:
-        return f"/readyz answered {status}"
+        said = Readiness()
+    if status == HTTPStatus.OK:
+        return Answer(busy_with=said.busy_with)
+    return Answer(unready_because=said.reason or f"/readyz answered {status}", busy_with=said.busy_with)
 
 
 async def _get(port: int, path: str) -> tuple[int, bytes]:

@@ -21,8 +21,8 @@ class SupervisorSettings(Group):
     """How long a health poll waits for its answer."""
     silence_limit_s: Annotated[float, Field(gt=0)] = 10.0
     """A process that has not answered for so long is restarted; longer than Kafka's session, which gives its work to another."""
-    broker_limit_bytes: Annotated[int, Field(gt=0)] = 1_500_000_000
-    """Resident memory at which the broker, which forgets nothing by itself, is recycled."""
+    broker_limit_bytes: Annotated[int, Field(gt=0)] = 1_000_000_000
+    """Resident memory at which the broker, which forgets nothing, is recycled at a quiet moment; at 1.5 times of it, at once."""
 
 
 class EngineSettings(Group):

@@ -14,7 +14,7 @@ from kafka.errors import KafkaError
 from shared.embedded import policy
 from shared.embedded.external import Engine, answers
 from shared.embedded.launch import end, kill_all, spawn, strays
-from shared.embedded.layout import Layout
+from shared.embedded.layout import SUPERVISOR, Layout, rotate
 from shared.embedded.plan import ProcessSpec
 from shared.embedded.policy import CreateTopics, Phase, RestartPolicy, Start, Stop, Watched
 from shared.embedded.probes import probe
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 TICK_S = 0.1
 EAGER_POLL_S = 0.2
 """Between two polls of a process that cannot serve yet."""
+ROTATE_S = 10.0
+"""Between two looks at the size of the logs."""
 
 CreateAllTopics = Callable[[], object]
 Publish = Callable[["Supervisor"], None]
@@ -82,6 +84,7 @@ class Supervisor:
         """Run the mesh until `halt`."""
         polls = [self._in_background(self._poll_for_ever(name)) for name in self.specs]
         polls += [self._in_background(self._ask_for_ever(engine)) for engine in self.engines]
+        polls.append(self._in_background(self._rotate_for_ever()))
         try:
             await self._supervise()
         finally:
@@ -134,6 +137,13 @@ class Supervisor:
             self.answering[engine.name] = answering
             await asyncio.sleep(self.settings.poll_interval_s)
 
+    async def _rotate_for_ever(self) -> None:
+        logs = [self.layout.log(name) for name in (*self.specs, SUPERVISOR)]
+        while True:
+            await asyncio.sleep(ROTATE_S)
+            for log_file in logs:
+                await asyncio.to_thread(rotate, log_file, in_use=True)
+
     async def _poll(self, name: str) -> None:
         spec, asked = self.specs[name], self.watched[name]
         answer = await probe(spec.protocol, spec.port, timeout_s=self.settings.poll_timeout_s)
@@ -151,8 +161,9 @@ class Supervisor:
         if not answer.unready_because and known.phase is not Phase.READY:
             log.info("%s can serve, %.1f s after its start", name, time.monotonic() - known.started_at)
         self.watched[name] = policy.answered(
-            known, unready_because=answer.unready_because, memory_bytes=memory_bytes, now=time.monotonic()
-        )
+            known, unready_because=answer.unready_because, memory_bytes=memory_bytes, now=time.monotonic(),
+            is_busy=answer.busy_with is not None,
+        )  # fmt: skip
 
     def _note_exits(self) -> None:
         for name, child in list(self._children.items()):

@@ -31,6 +31,7 @@ from contracts.topics import (
 from shared.artifacts import ArtifactStore
 from shared.corpus import CorpusManifest, read_manifest, read_shard
 from shared.releases import announced
+from shared.runs import Claim
 from tests.embedded.live import Message
 
 EventT = TypeVar("EventT", bound=Event)
@@ -179,7 +180,8 @@ def _stages(
             event = found[0] if found else None
         judged += [event] if isinstance(event, ModelEvaluated) else []
     claims = [name for name in store.ref_names("runs") if name.endswith("/claim")]
-    census.doubled += [f"{name} is still claimed" for name in claims]
+    held = [name for name in claims if not Claim.model_validate_json(store.read_ref(name) or b"").released]
+    census.doubled += [f"{name} is still held" for name in held]
     for topic in (BATCH_RECEIVED, BATCH_CLEANED, *(topic for topic, _ in STAGES)):
         census.counts[topic.name] = len(said.of(topic, Event))
     return judged

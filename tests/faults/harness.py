@@ -29,7 +29,7 @@ from tests.faults.doomed import is_alive
 from tests.faults.feed import DOMAIN
 from tests.faults.moments import FOLDER_VARIABLE, Hit, Kind, Moment, Order, give, order_file, read_hit
 
-MODULE = "tests.faults.mesh"
+DOOMED = "tests.faults.mesh"
 READY_WITHIN_S = 90.0
 LOOK_S = 0.05
 
@@ -82,11 +82,13 @@ class Faults:
 
     Attributes:
         settings: Environment beside `SETTINGS`.
+        module: The supervisor; by default the one whose daemons can be told to end.
         kills: Those that happened, and from which the mesh has recovered.
     """
 
     layout: Layout
     settings: dict[str, str] = field(default_factory=dict)
+    module: str = DOOMED
     kills: list[Kill] = field(default_factory=list)
     _supervisors: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -113,7 +115,7 @@ class Faults:
         environment = {
             **environment_of(settings), **SETTINGS, **self.settings, FOLDER_VARIABLE: str(self.folder),
         }  # fmt: skip
-        supervisor = start_detached(self.layout, environment, module=MODULE)
+        supervisor = start_detached(self.layout, environment, module=self.module)
         self._supervisors.append(supervisor)
 
         def look() -> bool:

@@ -4,9 +4,11 @@ from pathlib import Path
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from contracts.topics import CORPUS_VERSIONED, TRAINING_REQUESTED
+from contracts.topics import BATCH_CLEANED, CORPUS_VERSIONED, TRAINING_REQUESTED
 from services.cleaner.settings import CorpusRules
+from shared.bus import MAX_DEAD_LETTERS_IN_A_ROW
 from shared.clock import FakeClock
+from shared.releases import decided_ref
 from shared.telemetry import Telemetry
 from tests.unit.cleaner.conftest import START, running
 from tests.unit.cleaner.test_handlers import request
@@ -27,7 +29,8 @@ async def test_what_was_seen_and_asked_for_survives_a_restart(tmp_path: Path, te
     async with running(tmp_path, telemetry, clock, RULES) as cleaner:
         await cleaner.cutter.announce_again()
         await cleaner.later(60)
-        assert cleaner.said == []
+        assert [event.num_new_documents for event in cleaner.of(BATCH_CLEANED)] == [1]
+        assert cleaner.of(CORPUS_VERSIONED) == []
         await cleaner.receive("b", "一", "二")
         await cleaner.later(0)
         (version,) = cleaner.of(CORPUS_VERSIONED)
@@ -96,16 +99,42 @@ async def test_what_the_broker_could_not_be_told_is_told_at_a_later_tick(
         assert [version.number for version in cleaner.of(CORPUS_VERSIONED)] == [1]
 
 
-async def test_the_latest_version_is_announced_again_word_for_word_at_every_start(tmp_path: Path, telemetry: Telemetry):
+async def test_versions_that_led_to_no_decision_are_announced_again_word_for_word_at_every_start(
+    tmp_path: Path, telemetry: Telemetry
+):
     clock = FakeClock(START)
     async with running(tmp_path, telemetry, clock, RULES) as cleaner:
-        for name, texts in {"a": "一二", "b": "三四"}.items():
+        for name, texts in {"a": "一二", "b": "三四", "c": "五六"}.items():
             await cleaner.receive(name, *texts)
             await cleaner.later(5)
-        _, second = cleaner.of(CORPUS_VERSIONED)
+        versions = cleaner.of(CORPUS_VERSIONED)
+        cleaned = cleaner.of(BATCH_CLEANED)
+    decided = [None, versions[0], versions[1], versions[2]]
+    said = []
+    for version in decided:
+        async with running(tmp_path, telemetry, clock, RULES) as cleaner:
+            if version:
+                cleaner.store.write_ref(decided_ref("law", version.corpus_digest), b"")
+            await cleaner.cutter.announce_again()
+            assert cleaner.of(BATCH_CLEANED) == cleaned
+            said.append(cleaner.of(CORPUS_VERSIONED))
+    assert said == [versions, versions[1:], versions[2:], versions[2:]]
+
+
+async def test_versions_that_never_lead_to_a_decision_do_not_stop_who_hears_of_them(
+    tmp_path: Path, telemetry: Telemetry
+):
+    clock = FakeClock(START)
+    async with running(tmp_path, telemetry, clock, RULES) as cleaner:
+        for number in range(MAX_DEAD_LETTERS_IN_A_ROW):
+            await cleaner.receive(f"batch {number}", f"甲{number}", f"乙{number}")
+            await cleaner.later(5)
     async with running(tmp_path, telemetry, clock, RULES) as cleaner:
         await cleaner.cutter.announce_again()
-        assert cleaner.of(CORPUS_VERSIONED) == [second]
+        numbers = [version.number for version in cleaner.of(CORPUS_VERSIONED)]
+    assert len(numbers) < MAX_DEAD_LETTERS_IN_A_ROW
+    assert numbers == sorted(numbers)
+    assert numbers[-1] == MAX_DEAD_LETTERS_IN_A_ROW
 
 
 async def test_a_standby_cuts_and_announces_nothing_until_it_has_the_domain(

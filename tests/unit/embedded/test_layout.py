@@ -51,3 +51,14 @@ def test_a_small_log_stays(tmp_path: Path) -> None:
     log.write_text("few")
     rotate(log, limit_bytes=10)
     assert list(tmp_path.iterdir()) == [log]
+
+
+def test_a_log_that_is_written_to_rotates_too_and_its_writer_goes_on(tmp_path: Path) -> None:
+    log = tmp_path / "ingest.log"
+    with log.open("ab", buffering=0) as writer:
+        for text in (b"one", b"two", b"three", b"four"):
+            writer.write(text)
+            rotate(log, limit_bytes=4, kept=2, in_use=True)
+        writer.write(b"five")
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["ingest.log", "ingest.log.1", "ingest.log.2"]
+    assert "".join(path.read_text() for path in sorted(tmp_path.iterdir(), reverse=True)) == "threefourfive"

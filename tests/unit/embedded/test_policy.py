@@ -96,9 +96,29 @@ def test_an_overgrown_broker_is_recycled_without_counting_as_a_failure() -> None
     mesh = running_mesh()
     grown = replace(mesh["broker"], memory_bytes=POLICY.broker_limit_bytes + 1)
     mesh["broker"] = grown
-    assert decide(mesh, topics_epoch=1, now=1, policy=POLICY) == [Stop("broker", planned=True)]
-    recycled = exited(stopping(grown, planned=True), code=0, now=2, policy=POLICY)
-    assert (recycled.restarts, recycled.failures, recycled.not_before) == (0, 0, 2)
+    now = POLICY.quiet_s
+    assert decide(mesh, topics_epoch=1, now=now, policy=POLICY) == [Stop("broker", planned=True)]
+    recycled = exited(stopping(grown, planned=True), code=0, now=now, policy=POLICY)
+    assert (recycled.restarts, recycled.failures, recycled.not_before) == (0, 0, now)
+
+
+def test_an_overgrown_broker_waits_for_a_quiet_moment_but_not_for_ever() -> None:
+    def decided(trainer: Watched, times_the_limit: float) -> list[object]:
+        grown = replace(running_mesh()["broker"], memory_bytes=round(POLICY.broker_limit_bytes * times_the_limit))
+        mesh = {**running_mesh(), "broker": grown, "trainer": trainer}
+        return [action for action in decide(mesh, topics_epoch=1, now=100, policy=POLICY) if isinstance(action, Stop)]
+
+    idle = ready("trainer", Tier.DAEMON)
+    training = answered(idle, unready_because=None, memory_bytes=0, now=99, is_busy=True)
+    between = answered(training, unready_because=None, memory_bytes=0, now=100)
+    starting = started(Watched(name="trainer", tier=Tier.DAEMON), epoch=1, now=90)
+    recycled = [Stop("broker", planned=True)]
+    for busy in (training, between, starting):
+        assert decided(busy, 1.01) == []
+        assert decided(busy, POLICY.broker_hard_limit + 0.01) == recycled
+    assert decided(idle, 0.99) == []
+    assert decided(idle, 1.01) == recycled
+    assert decided(replace(training, busy_at=100 - POLICY.quiet_s), 1.01) == recycled
 
 
 def test_the_pause_doubles_up_to_its_limit() -> None:

@@ -45,6 +45,7 @@ def http(status: str, body: str = "") -> bytes:
     ("protocol", "replies", "expected"),
     [
         (Protocol.HTTP, (http("200 OK"), http("200 OK")), Answer()),
+        (Protocol.HTTP, (http("200 OK"), http("200 OK", '{"reason": null, "busy_with": "law"}')), Answer(None, "law")),
         (Protocol.HTTP, (http("200 OK"), http("503 No", '{"reason": "no broker"}')), Answer("no broker")),
         (Protocol.HTTP, (http("200 OK"), http("503 No", "<html>")), Answer("/readyz answered 503")),
         (Protocol.HTTP, (http("503 No"),), None),

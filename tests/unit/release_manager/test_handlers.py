@@ -23,6 +23,7 @@ from services.release_manager.run import Releases
 from shared.artifacts import ArtifactStore
 from shared.clock import FakeClock
 from shared.errors import ArtifactCorrupt
+from shared.releases import decided_ref
 from shared.telemetry import trace_id_of
 
 from .conftest import Daemon
@@ -46,6 +47,32 @@ async def canary_b(daemon: Daemon) -> None:
 
 
 # ---- the story on the bus
+
+
+async def test_a_rollout_that_is_not_settled_asks_for_no_pause(daemon: Daemon) -> None:
+    assert daemon.releases.busy_with() is None
+    await daemon.evaluates(evaluated("a"))
+    assert daemon.releases.busy_with() == "law is warming"
+    await daemon.hears(BUNDLE_LOADED, loaded("a"))
+    assert daemon.releases.busy_with() == "law is promoting"
+    await daemon.ticks(after=RULES.settle_s)
+    assert daemon.releases.busy_with() is None, (
+        "the window is long, and asks for nothing but that the old bundle is there"
+    )
+    await daemon.ticks(after=RULES.window_s)
+    await canary_b(daemon)
+    assert daemon.releases.busy_with() == "law is canary"
+
+
+@pytest.mark.parametrize("passed", [True, False])
+async def test_a_judgement_that_was_taken_is_marked_for_the_cleaner(
+    daemon: Daemon, store: ArtifactStore, passed
+) -> None:
+    evaluation = evaluated("a")
+    event = evaluation.event.model_copy(update={"passed": passed})
+    assert store.read_ref(decided_ref("law", event.corpus_digest)) is None
+    await daemon.evaluates(Evaluated(event=event, traceparent=None))
+    assert store.read_ref(decided_ref("law", event.corpus_digest)) == str(event.event_id).encode()
 
 
 async def test_a_release_and_its_rollback_are_told_one_revision_at_a_time(daemon: Daemon) -> None:
