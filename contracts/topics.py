@@ -18,6 +18,8 @@ MAX_MESSAGE_BYTES = 1_048_576
 MAX_DEAD_LETTER_BYTES = MAX_MESSAGE_BYTES + 65_536
 """A dead letter is the message and the reason: the largest message must fit, or its consumer would never get past it."""
 DAY_H = 24
+DEAD_LETTER_RETENTION_H = 30 * DAY_H
+"""A dead letter waits for a person, who may be on holiday."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,9 @@ from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 from kafka.errors import TopicAlreadyExistsError
 
-from contracts.topics import MAX_DEAD_LETTER_BYTES, NUM_PARTITIONS, TOPICS, Topic
+from contracts.topics import DEAD_LETTER_RETENTION_H, MAX_DEAD_LETTER_BYTES, NUM_PARTITIONS, TOPICS, Topic
 
 HOUR_MS = 3_600_000
-DEAD_LETTER_RETENTION_H = 30 * 24
 
 
 def create_topics(
