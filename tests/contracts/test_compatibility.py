@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -166,6 +166,7 @@ def holder_of(schema: dict[str, Any], holder: str) -> dict[str, Any]:
     return dict.__getitem__(schema, "$defs")[holder] if holder else schema
 
 
+@settings(deadline=None)
 @given(st.sampled_from(FIELDS))
 def test_no_field_of_any_contract_can_go_or_change_its_name(field: tuple[Topic, str, str]) -> None:
     topic, holder, name = field
@@ -175,6 +176,7 @@ def test_no_field_of_any_contract_can_go_or_change_its_name(field: tuple[Topic, 
     assert any(f".{name}: the field went" in line for line in breaking_changes(schema_of(topic), changed))
 
 
+@settings(deadline=None)
 @given(st.sampled_from(FIELDS), st.sampled_from(["string", "integer", "boolean"]))
 def test_a_field_with_a_default_can_come_anywhere_and_a_required_one_nowhere(
     field: tuple[Topic, str, str], kind: str
@@ -208,6 +210,7 @@ def small_schemas(draw: st.DrawFn) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": required}
 
 
+@settings(deadline=None)
 @given(small_schemas(), small_schemas(), st.dictionaries(st.sampled_from("xyz"), VALUES))
 def test_where_nothing_breaks_both_versions_read_each_others_messages(
     old: dict[str, Any], new: dict[str, Any], message: dict[str, Any]

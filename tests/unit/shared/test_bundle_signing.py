@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.artifacts import ArtifactStore
@@ -75,6 +75,7 @@ def test_while_keys_are_changed_a_bundle_has_both_signatures(store: ArtifactStor
         check(store, digest, keys)
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=300), st.data())
 def test_any_flipped_bit_of_a_signed_manifest_is_refused(
     tmp_path_factory: pytest.TempPathFactory, manifest: bytes, data: st.DataObject

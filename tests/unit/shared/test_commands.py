@@ -6,7 +6,7 @@ from importlib import import_module
 from uuid import uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts import topics
@@ -46,6 +46,7 @@ def test_a_signed_command_passes() -> None:
     check(fresh())
 
 
+@settings(deadline=None)
 @given(st.integers(0, 8 * len(BODY) - 1))
 def test_any_flipped_bit_of_a_command_is_refused(bit: int) -> None:
     flipped = bytearray(BODY)
@@ -54,6 +55,7 @@ def test_any_flipped_bit_of_a_command_is_refused(bit: int) -> None:
         check(fresh(), body=bytes(flipped))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 8 * 64 - 1))
 def test_any_flipped_bit_of_its_signature_is_refused(bit: int) -> None:
     value = bytearray(base64.b64decode(HEADERS[SIGNATURE]))

@@ -5,7 +5,7 @@ import base64
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
@@ -17,11 +17,13 @@ SIGNER, OTHER = Signer(new_private_pem()), Signer(new_private_pem())
 KEYS = PublicKeys(SIGNER.public_pem)
 
 
+@settings(deadline=None)
 @given(st.text(), st.binary())
 def test_what_was_signed_passes(kind: str, body: bytes) -> None:
     KEYS.check(kind, body, [SIGNER.sign(kind, body)])
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=200), st.data())
 def test_any_flipped_bit_of_body_or_signature_is_refused(body: bytes, data: st.DataObject) -> None:
     signature = SIGNER.sign("thing", body)
@@ -34,6 +36,7 @@ def test_any_flipped_bit_of_body_or_signature_is_refused(body: bytes, data: st.D
         KEYS.check("thing", flipped, [Signature(key_id=signature.key_id, value=value)])
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(), st.binary())
 def test_a_signature_of_one_kind_is_none_of_another(one: str, other: str, body: bytes) -> None:
     if one != other:
