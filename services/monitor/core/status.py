@@ -44,11 +44,11 @@ STAGES: tuple[tuple[str, tuple[EventClass, ...]], ...] = (
     ("tokenizer-builder", (TokenizerReady,)),
     ("trainer", (TrainingProgressed, ModelTrained)),
     ("evaluator", (ModelEvaluated,)),
-    ("release-manager", (ReleaseRequested, ReleaseChanged, BundleRejected)),
+    ("release-manager", (ReleaseRequested, ReleaseChanged)),
     ("inference-gateway", (BundleLoaded,)),
     ("monitor", (TrainingRequested, AlertChanged)),
 )
-"""The stages of the loop in order, and the events that tell of them."""
+"""The stages of the loop in order, and the events that tell of them. Refused bundles stand apart: any daemon may refuse one."""
 
 NEXT_STEPS: tuple[tuple[EventClass, str | None], ...] = (
     (ModelEvaluated, None),
