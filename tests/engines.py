@@ -3,8 +3,12 @@
 `pytest --engines` (`make test-engines`) runs on them what otherwise runs on the engines of the embedded mesh.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shlex
+import socket
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import docker
 import pytest
@@ -14,6 +18,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.errors import KafkaError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from testcontainers.core.container import DockerContainer
+from testcontainers.core.network import Network
 from testcontainers.core.wait_strategies import HttpWaitStrategy, LogMessageWaitStrategy
 
 from contracts.topics import NUM_PARTITIONS, TOPICS
@@ -27,6 +32,7 @@ OWN_TOPICS = tuple(
     name for topic in TOPICS for name in (topic.name, topic.dead_letter_name)[: 2 if topic.consumers else 1]
 )
 BROKERS_DEFAULT = -1
+NODES = (1, 2, 3)
 START_S = 90
 
 
@@ -98,6 +104,74 @@ def redis_server() -> Iterator[str]:
     container = DockerContainer(REDIS_IMAGE).with_exposed_ports(6379)
     with container.waiting_for(LogMessageWaitStrategy("Ready to accept connections").with_startup_timeout(START_S)):
         yield f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}/0"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Three brokers of one Kafka, node ids 1 to 3.
+
+    Attributes:
+        kill: Ends a node at once, as a crash does.
+        start: Starts again what was killed.
+    """
+
+    bootstrap_servers: str
+    kill: Callable[[int], None]
+    start: Callable[[], None]
+
+
+@contextmanager
+def kafka_cluster() -> Iterator[Cluster]:
+    """Yield three brokers, any of which may be killed."""
+    given = EngineAddresses()
+    if given.cluster:
+        if not given.cluster_kill or not given.cluster_start:
+            pytest.fail(
+                "PLUMBLINE_TEST_CLUSTER is set, PLUMBLINE_TEST_CLUSTER_KILL and PLUMBLINE_TEST_CLUSTER_START are not"
+            )
+        kill, start = given.cluster_kill, given.cluster_start
+        yield Cluster(given.cluster, lambda n: _command(kill.format(n=n)), lambda: _command(start))
+        return
+    need_docker("PLUMBLINE_TEST_CLUSTER", "host:port of three brokers; see tests/broker/test_broker_killed.py")
+    with ExitStack() as stack:
+        network = stack.enter_context(Network())
+        ports = {n: free_port() for n in NODES}
+        brokers = {n: stack.enter_context(_broker(n, ports[n], network)) for n in NODES}
+        servers = ",".join(f"127.0.0.1:{port}" for port in ports.values())
+        yield Cluster(servers, lambda n: brokers[n].get_wrapped_container().kill(), lambda: _start_all(brokers))
+
+
+def _broker(n: int, port: int, network: Network) -> DockerContainer:
+    settings = {
+        "KAFKA_NODE_ID": str(n), "KAFKA_PROCESS_ROLES": "broker,controller", "CLUSTER_ID": "4L6g3nShT-eMCtK--X86sw",
+        "KAFKA_CONTROLLER_QUORUM_VOTERS": ",".join(f"{one}@kafka{one}:9093" for one in NODES),
+        "KAFKA_LISTENERS": f"INSIDE://:9092,OUTSIDE://:{port},CONTROLLER://:9093",
+        "KAFKA_ADVERTISED_LISTENERS": f"INSIDE://kafka{n}:9092,OUTSIDE://127.0.0.1:{port}",
+        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "INSIDE:PLAINTEXT,OUTSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "KAFKA_INTER_BROKER_LISTENER_NAME": "INSIDE", "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "KAFKA_DEFAULT_REPLICATION_FACTOR": "3", "KAFKA_MIN_INSYNC_REPLICAS": "2",
+        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "3", "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "3",
+        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "2", "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false", "KAFKA_HEAP_OPTS": "-Xms256m -Xmx512m",
+    }  # fmt: skip
+    container = DockerContainer(KAFKA_IMAGE).with_envs(**settings).with_bind_ports(port, port)
+    return container.with_network(network).with_network_aliases(f"kafka{n}")
+
+
+def _start_all(brokers: Mapping[int, DockerContainer]) -> None:
+    for broker in brokers.values():
+        broker.get_wrapped_container().start()
+
+
+def _command(words: str) -> None:
+    subprocess.run(shlex.split(words), check=True, stdout=subprocess.DEVNULL)
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def empty_topics(bootstrap_servers: str) -> None:
