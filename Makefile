@@ -1,4 +1,4 @@
-# make install | demo | up | down | test | lint. The only thing needed is Python 3.11 or newer.
+# make install | demo | up | down | test | test-engines | lint. The only thing needed is Python 3.11 or newer.
 PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch==2.13.0
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TORCH_LOG := $(VENV)/torch.log
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install demo up down test lint clean
+.PHONY: install demo up down test test-engines lint clean
 
 install: $(VENV)/.installed
 
@@ -34,6 +34,10 @@ down:
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# On Apache Kafka, Redis and Elasticsearch: in containers where Docker answers, else at the addresses in PLUMBLINE_TEST_*.
+test-engines: install
+	$(BIN)/python -m pytest --engines -m "broker or cache or store or engine"
 
 lint: install
 	$(BIN)/ruff check .
