@@ -22,7 +22,10 @@ from shared.errors import RequestRefused
 from shared.problems import RESPONSE, problem_of
 from shared.settings import OperatorSettings
 
-NEXT_STEP = "submit documents with `plumb ingest FILE`, then watch `plumb status --watch`"
+NEXT_STEP = (
+    "submit documents with `plumb ingest FILE`, then watch `plumb status --watch`; in Docker Compose each command begins with "
+    "`docker compose run --rm plumb` instead of `plumb`, and `docker compose run --rm demo` plays the demo"
+)
 PROBLEMS: dict[int | str, dict[str, Any]] = {429: RESPONSE, 503: RESPONSE}
 
 Traceparent = Annotated[str | None, Header(description="W3C trace context; the answer's span continues it")]

@@ -1,5 +1,6 @@
 """What an operator may ask of a release, over HTTP."""
 
+from collections.abc import Callable
 from typing import Annotated
 from uuid import uuid4
 
@@ -49,12 +50,13 @@ def routes(bus: Bus, releases: Releases, *, clock: Clock, operator: OperatorSett
     return router
 
 
-def times(rules: RolloutRules) -> APIRouter:
+def times(rules_for: Callable[[Domain], RolloutRules]) -> APIRouter:
     """Return the endpoint that says how long rollouts take here."""
     router = APIRouter(tags=["release"])
 
-    @router.get("/v1/rollout-times", summary="How long the phases of a rollout last")
-    async def rollout_times() -> RolloutTimes:
+    @router.get("/v1/domains/{domain}/rollout-times", summary="How long the phases of a rollout last")
+    async def rollout_times(domain: Domain) -> RolloutTimes:
+        rules = rules_for(domain)
         return RolloutTimes(
             min_canary_s=rules.min_canary_s,
             max_hold_s=rules.max_hold_s,

@@ -30,7 +30,7 @@ def build() -> FastAPI:
     store = ArtifactStore(settings.artifacts.url)
     refs = SnapshotRefs(store)
     keys = public_keys_of(settings.bundle_public_keys, owner=SERVICE, name="bundle_public_keys")
-    releases = Releases(bus, refs, clock=clock, rules=settings.rollout, owns=bus.owns)
+    releases = Releases(bus, refs, clock=clock, rules_for=settings.rules_for, owns=bus.owns)
     register(bus, releases=releases, admission=Admission(bus, store, keys, clock=clock))
     app = daemon_app(
         bus,
@@ -40,5 +40,5 @@ def build() -> FastAPI:
         busy_with=releases.busy_with,
     )
     app.include_router(routes(bus, releases, clock=clock, operator=settings))
-    app.include_router(times(settings.rollout))
+    app.include_router(times(settings.rules_for))
     return app

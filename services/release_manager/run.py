@@ -46,7 +46,7 @@ class Releases:
         refs: SnapshotRefs,
         *,
         clock: Clock,
-        rules: RolloutRules,
+        rules_for: Callable[[Domain], RolloutRules],
         owns: Callable[[Domain], bool],
     ) -> None:
         """Carry releases out.
@@ -55,13 +55,13 @@ class Releases:
             bus: Where changes are published.
             refs: Where the state is kept.
             clock: The wall clock.
-            rules: Limits and times of rollouts.
+            rules_for: Limits and times of a domain's rollouts.
             owns: Whether this member of the group has a domain; only its clock is looked at then.
         """
         self._bus = bus
         self._refs = refs
         self._clock = clock
-        self._rules = rules
+        self._rules_for = rules_for
         self._owns = owns
         self._said: dict[Domain, int] = {}
         self._phases: dict[Domain, Phase] = {}
@@ -74,7 +74,7 @@ class Releases:
             snapshot = await self._refs.load(domain) or Snapshot()
             await self._say(domain, snapshot)
             now = self._clock.now()
-            state, effects = advance(snapshot.state, observation, now, rules=self._rules)
+            state, effects = advance(snapshot.state, observation, now, rules=self._rules_for(domain))
             self._remember_phase(domain, state)
             if state == snapshot.state and not effects:
                 return

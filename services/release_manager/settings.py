@@ -1,9 +1,11 @@
 """What the release-manager is told, from `PLUMBLINE_*`; the rules as PLUMBLINE_ROLLOUT__WINDOW_S and so on."""
 
+from fnmatch import fnmatchcase
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from contracts.envelope import Domain
 from shared.settings import (
     BundleVerifyingSettings,
     DaemonSettings,
@@ -15,6 +17,7 @@ from shared.settings import (
 
 Seconds = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+DomainPattern = Annotated[str, Field(pattern=r"^[a-z0-9*-]{1,63}$")]
 
 
 class RolloutRules(Group):
@@ -60,5 +63,13 @@ class Settings(
     """The release-manager's settings."""
 
     rollout: RolloutRules = RolloutRules()
+    rollout_of: dict[DomainPattern, RolloutRules] | None = None
+    """JSON: other rules of single domains, e.g. {"law": {"window_s": 600}}, `*` for any letters; the first fit counts, and what
+    it does not name is the default."""
     tick_s: Annotated[float, Field(gt=0)] = 0.5
     """How often the clock is looked at."""
+
+    def rules_for(self, domain: Domain) -> RolloutRules:
+        """Return a domain's own rules, where it has some."""
+        fitting = (rules for pattern, rules in (self.rollout_of or {}).items() if fnmatchcase(domain, pattern))
+        return next(fitting, self.rollout)

@@ -59,7 +59,7 @@ async def check_named_mesh(target: Target, domain: Domain) -> None:
         for name in NEEDED:
             await _until_ready(client, name, target.url(name))
         check(await client.get(f"{target.url('inference-gateway')}/v1/operator/faults", headers=target.as_operator()))
-        await _check_times(client, target)
+        await _check_times(client, target, domain)
         await _check_unknown(client, target, domain)
 
 
@@ -90,8 +90,9 @@ async def _until_ready(client: httpx.AsyncClient, name: str, url: str) -> None:
     raise MeshError(msg, next_step="see its log, and whether the address is right")
 
 
-async def _check_times(client: httpx.AsyncClient, target: Target) -> None:
-    times = answer_of(await client.get(f"{target.url('release-manager')}/v1/rollout-times"), RolloutTimes)
+async def _check_times(client: httpx.AsyncClient, target: Target, domain: Domain) -> None:
+    url = f"{target.url('release-manager')}/v1/domains/{domain}/rollout-times"
+    times = answer_of(await client.get(url), RolloutTimes)
     if wrong := too_long(times):
         raise MeshError(
             f"This mesh is not set for the demo: {'; '.join(wrong)}.",

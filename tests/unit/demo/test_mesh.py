@@ -43,7 +43,7 @@ class Mesh:
             case "/v1/operator/faults":
                 assert request.headers["authorization"] == "Bearer sesame"
                 return httpx.Response(self.operator, json=[])
-            case "/v1/rollout-times":
+            case "/v1/domains/law/rollout-times":
                 return httpx.Response(200, json=self.times)
             case "/v1/domains/law/release":
                 return httpx.Response(self.release, json={})

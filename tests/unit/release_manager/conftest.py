@@ -54,7 +54,7 @@ class Daemon:
         self.bus = bus
         self.refs = SnapshotRefs(store)
         self.clock = FakeClock(START)
-        self.releases = Releases(bus, self.refs, clock=self.clock, rules=RULES, owns=lambda _: True)
+        self.releases = Releases(bus, self.refs, clock=self.clock, rules_for=lambda _: RULES, owns=lambda _: True)
         self.changes: list[tuple[ReleaseChanged, KafkaMessage]] = []
         self.requests: list[ReleaseRequested] = []
         register(bus, releases=self.releases, admission=KnownBundles())

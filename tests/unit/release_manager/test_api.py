@@ -24,7 +24,7 @@ async def client(daemon: Daemon) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     problems.install(app)
     operator = OperatorSettings(operator_token=SecretStr("s3cret"))
-    app.include_router(times(RULES))
+    app.include_router(times(lambda _: RULES))
     app.include_router(routes(daemon.bus, daemon.releases, clock=daemon.clock, operator=operator))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://release-manager") as client:
         yield client
@@ -47,7 +47,7 @@ async def test_the_state_of_a_domain_is_shown(daemon: Daemon, client: httpx.Asyn
 
 
 async def test_the_times_of_rollouts_are_shown(client: httpx.AsyncClient) -> None:
-    shown = (await client.get("/v1/rollout-times")).json()
+    shown = (await client.get("/v1/domains/law/rollout-times")).json()
     assert shown == {name: getattr(RULES, name) for name in ("min_canary_s", "max_hold_s", "settle_s", "window_s")}
 
 

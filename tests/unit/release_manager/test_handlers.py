@@ -202,7 +202,7 @@ def start(bus: FlakyBus, store: ArtifactStore) -> Callable[..., Releases]:
 
     def start(clock: FakeClock | None = None, *, owns: bool = True) -> Releases:
         clock = clock or FakeClock(START)
-        return Releases(bus, SnapshotRefs(store), clock=clock, rules=RULES, owns=lambda _: owns)  # type: ignore[arg-type]  # a fake
+        return Releases(bus, SnapshotRefs(store), clock=clock, rules_for=lambda _: RULES, owns=lambda _: owns)  # type: ignore[arg-type]  # a fake
 
     return start
 
