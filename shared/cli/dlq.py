@@ -129,7 +129,7 @@ def _topic_named(name: str | None) -> Topic | None:
     if name is None:
         return None
     topic = TOPICS_BY_NAME.get(name.removesuffix("-dlq"))
-    if topic is None or not topic.consumers:
+    if topic is None or not topic.has_dead_letters:
         raise ArgumentRefused(
             f"{name!r} is no topic with dead letters.", next_step=f"One of: {', '.join(_names_of_topics())}."
         )
