@@ -81,7 +81,9 @@ class Rollout(Contract):
 
     Attributes:
         phase: Where it stands.
-        phase_since: When it entered the phase (wall clock; survives restarts).
+        phase_since: When it entered the phase, by the wall clock; no decision is made by it, since that may jump.
+        elapsed_s: Seconds in the phase that were counted, up to `counted_until`: time in which nobody watched is not.
+        counted_until: Wall-clock time of the last count; None: `phase_since`.
         baseline_digest: What served when it began, and serves again if it fails.
         candidate_tally: The candidate's answers in its canary.
         baseline_tally: The baseline's answers over the same seconds.
@@ -90,6 +92,8 @@ class Rollout(Contract):
     candidate: Candidate
     phase: Phase
     phase_since: AwareDatetime
+    elapsed_s: Annotated[float, Field(ge=0)] = 0.0
+    counted_until: AwareDatetime | None = None
     baseline_digest: Digest | None
     candidate_tally: Tally = Tally()
     baseline_tally: Tally = Tally()

@@ -16,6 +16,7 @@ PlumblineError
 +-- TransientError              retrying can help: the message stays where it is
 |   +-- RunClaimed              another process works on the same run
 |   +-- RefConflict             another writer replaced a ref first
+|   +-- NotTheWriter            another member of the group has the domain, or soon will
 |   +-- StorageUnavailable      artifacts cannot be read or written at the moment
 |       +-- StorageFull         there is no space left for artifacts
 +-- RequestRefused              a request cannot be met now; carries its HTTP status
@@ -96,6 +97,10 @@ class RunClaimed(TransientError):
 
 class RefConflict(TransientError):
     """A ref is not what its writer expected: another writer was faster. Read it again, then decide again."""
+
+
+class NotTheWriter(TransientError):
+    """This member of the group may not write for a domain: another has taken it over, or the group is being rearranged."""
 
 
 class StorageUnavailable(TransientError):

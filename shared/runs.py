@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import socket
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -59,21 +58,17 @@ class Claim(Contract):
 class Runs:
     """The runs of one daemon."""
 
-    def __init__(
-        self, store: ArtifactStore, service: str, *, clock: Clock, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, store: ArtifactStore, service: str, *, clock: Clock) -> None:
         """Keep runs.
 
         Args:
             store: Where claims and results are.
             service: The daemon's name.
-            clock: The wall clock; claims bear its time.
-            monotonic: Seconds that never jump; how long a claim was seen unrenewed.
+            clock: Claims bear its wall time; how long they were seen unrenewed is measured by its monotonic seconds.
         """
         self._store = store
         self._service = service
         self._clock = clock
-        self._monotonic = monotonic
         self._active: set[UUID] = set()
         self._watched: dict[UUID, tuple[Version, float]] = {}
 
@@ -134,7 +129,7 @@ class Runs:
         self._watched.pop(cause, None)
 
     def _may_be_taken(self, cause: UUID, claim: Claim, version: Version) -> bool:
-        now_s = self._monotonic()
+        now_s = self._clock.monotonic_s()
         seen, since_s = self._watched.get(cause, (None, now_s))
         if seen != version:
             since_s = now_s

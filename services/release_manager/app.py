@@ -30,7 +30,7 @@ def build() -> FastAPI:
     store = ArtifactStore(settings.artifacts.url)
     refs = SnapshotRefs(store)
     keys = public_keys_of(settings.bundle_public_keys, owner=SERVICE, name="bundle_public_keys")
-    releases = Releases(bus, refs, clock=clock, rules_for=settings.rules_for, owns=bus.owns)
+    releases = Releases(bus, refs, clock=clock, rules_for=settings.rules_for, group=bus)
     register(bus, releases=releases, admission=Admission(bus, store, keys, clock=clock))
     app = daemon_app(
         bus,

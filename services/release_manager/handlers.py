@@ -17,8 +17,8 @@ def register(bus: Bus, *, releases: Releases, admission: Admission) -> None:
     async def on_model_evaluated(event: ModelEvaluated) -> None:
         if event.passed:
             await admission.admit(event, event.bundle_digest)
-        await releases.observe(event.domain, Evaluated(event=event, traceparent=current_traceparent()))
-        await releases.mark_decided(event)
+        if await releases.observe(event.domain, Evaluated(event=event, traceparent=current_traceparent())):
+            await releases.mark_decided(event)
 
     async def on_observed(event: TrafficObserved | AlertChanged | BundleLoaded | ReleaseRequested) -> None:
         await releases.observe(event.domain, event)

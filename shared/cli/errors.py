@@ -50,7 +50,3 @@ class BrokerUnreachable(MeshError):
 
 class PackageMissing(MeshError):
     """Something optional was asked for whose package is not installed."""
-
-
-class NothingToReport(MeshError):
-    """There is nothing that a report could tell of."""

@@ -18,7 +18,7 @@ OPTIONAL = {
         "revision", "serving_digest", "previous_digest", "routes", "warm_digests", "rollout", "queued", "rolled_back_digests",
         "finished", "firing_alerts", "handled_request_ids",
     },
-    "Rollout": {"candidate_tally", "baseline_tally"},
+    "Rollout": {"candidate_tally", "baseline_tally", "elapsed_s", "counted_until"},
     "Tally": {"num_answers", "num_errors", "num_slow", "last_second"},
 }  # fmt: skip
 

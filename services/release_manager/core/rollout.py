@@ -1,10 +1,10 @@
 """The state machine of a domain's releases: `advance` takes what was seen and returns the next state.
 
-Everything that a decision needs stands in the state, wall-clock times included, so a restart neither shortens a step nor
-repeats one, and an observation that comes twice changes nothing the second time.
+Everything that a decision needs stands in the state, the time that was counted included, so a restart neither shortens a step
+nor repeats one, and an observation that comes twice changes nothing the second time.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from contracts.monitoring import AlertChanged, AlertState, TrafficObserved
 from contracts.release import (
@@ -26,6 +26,7 @@ from services.release_manager.core.effects import (
     RollbackImpossible,
     Step,
 )
+from services.release_manager.core.elapsed import COUNT_EVERY_S, counted, is_before
 from services.release_manager.settings import RolloutRules
 
 ROUTED_PHASES = frozenset({Phase.CANARY, Phase.PROMOTING, Phase.WINDOW})
@@ -34,15 +35,26 @@ ROUTED_PHASES = frozenset({Phase.CANARY, Phase.PROMOTING, Phase.WINDOW})
 MAX_HANDLED_REQUESTS = 20
 
 
-def advance(state: ReleaseState, observation: Observation, now: datetime, *, rules: RolloutRules) -> Step:
+def advance(
+    state: ReleaseState, observation: Observation, now: datetime, *, passed_s: float, rules: RolloutRules
+) -> Step:
     """Return the state after an observation, and what is to be done. At most one transition, so at most one revision.
 
     Args:
         state: What was stored last.
         observation: What was seen; events may come late and more than once.
-        now: The wall-clock time.
+        now: The wall-clock time, which may be wrong: for stamps.
+        passed_s: Seconds since time was last counted in the state.
         rules: Limits and times.
     """
+    timed = counted(state, now, passed_s)
+    after, effects = _observed(timed, observation, now, rules)
+    if after == timed and not effects and passed_s < COUNT_EVERY_S:
+        return state, ()
+    return after, effects
+
+
+def _observed(state: ReleaseState, observation: Observation, now: datetime, rules: RolloutRules) -> Step:
     match observation:
         case Evaluated():
             return _on_evaluated(state, observation, now)
@@ -123,20 +135,21 @@ def _why_refused(state: ReleaseState, candidate: Candidate) -> str | None:
 
 def _on_traffic(state: ReleaseState, event: TrafficObserved, now: datetime, rules: RolloutRules) -> Step:
     rollout = state.rollout
-    if rollout is None or rollout.phase is not Phase.CANARY or event.second < rollout.phase_since:
+    if rollout is None or rollout.phase is not Phase.CANARY or is_before(event.second, rollout.phase_since, now):
         return state, ()
     if event.bundle_digest == rollout.candidate.bundle_digest:
-        rollout = rollout.model_copy(update={"candidate_tally": _counted(rollout.candidate_tally, event)})
+        rollout = rollout.model_copy(update={"candidate_tally": _tallied(rollout.candidate_tally, event, now)})
     elif event.bundle_digest == rollout.baseline_digest:
-        rollout = rollout.model_copy(update={"baseline_tally": _counted(rollout.baseline_tally, event)})
+        rollout = rollout.model_copy(update={"baseline_tally": _tallied(rollout.baseline_tally, event, now)})
     if rollout == state.rollout:
         return state, ()
     return _judge_canary(state.model_copy(update={"rollout": rollout}), rollout, now, rules)
 
 
-def _counted(tally: Tally, event: TrafficObserved) -> Tally:
+def _tallied(tally: Tally, event: TrafficObserved, now: datetime) -> Tally:
     """Return the tally with one second more. Seconds come in order, so one that is not newer was counted before."""
-    if tally.last_second and event.second <= tally.last_second:
+    last = tally.last_second
+    if last and (event.second == last or is_before(event.second, last, now)):
         return tally
     return Tally(
         num_answers=tally.num_answers + event.num_answers,
@@ -151,7 +164,7 @@ def _judge_canary(state: ReleaseState, rollout: Rollout, now: datetime, rules: R
     verdict = judge(
         rollout.candidate_tally,
         rollout.baseline_tally,
-        elapsed_s=(now - rollout.phase_since).total_seconds(),
+        elapsed_s=rollout.elapsed_s,
         alert_is_firing=any(alert.endswith(rollout.candidate.bundle_digest) for alert in state.firing_alerts),
         rules=rules,
     )
@@ -221,20 +234,20 @@ def _on_tick(state: ReleaseState, now: datetime, rules: RolloutRules) -> Step:
     rollout = state.rollout
     if rollout is None:
         return _next_in_queue(state, now)
-    elapsed = now - rollout.phase_since
+    elapsed_s = rollout.elapsed_s
     match rollout.phase:
         case Phase.CANARY:
             return _judge_canary(state, rollout, now, rules)
-        case Phase.WARMING if elapsed >= timedelta(seconds=rules.max_load_s):
+        case Phase.WARMING if elapsed_s >= rules.max_load_s:
             reason = f"no gateway loaded it within {rules.max_load_s:g} s"
             return transitions.give_up(state, rollout, Phase.INCONCLUSIVE, reason, now)
-        case Phase.PROMOTING if elapsed >= timedelta(seconds=rules.settle_s):
+        case Phase.PROMOTING if elapsed_s >= rules.settle_s:
             return transitions.open_window(state, rollout, now)
-        case Phase.WINDOW if elapsed >= timedelta(seconds=rules.window_s):
+        case Phase.WINDOW if elapsed_s >= rules.window_s:
             reason = f"no alert within {rules.window_s:g} s of all the traffic"
             stable = rollout.model_copy(update={"cause": Cause.ELAPSED, "reason": reason})
             return transitions.finish(state, stable, Phase.STABLE, now)
-        case Phase.ROLLING_BACK if elapsed >= timedelta(seconds=rules.settle_s):
+        case Phase.ROLLING_BACK if elapsed_s >= rules.settle_s:
             return transitions.finish(state, rollout, _outcome(rollout), now)
         case _:
             return state, ()

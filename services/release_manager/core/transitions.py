@@ -102,7 +102,7 @@ def give_up(state: ReleaseState, rollout: Rollout, phase: Phase, reason: str, no
 
 def finish(state: ReleaseState, rollout: Rollout, phase: Phase, now: datetime) -> Step:
     """End the rollout; its cause and reason stand. Only what serves stays warm."""
-    record = rollout.model_copy(update={"phase": phase, "phase_since": now})
+    record = rollout.model_copy(update={"phase": phase, "phase_since": now, "elapsed_s": 0.0, "counted_until": None})
     warm = (state.serving_digest,) if state.serving_digest else ()
     update = {
         "rollout": None,
@@ -124,7 +124,15 @@ def _moved(state: ReleaseState, rollout: Rollout) -> Step:
 
 
 def _phased(rollout: Rollout, phase: Phase, cause: Cause, reason: str, now: datetime) -> Rollout:
-    return rollout.model_copy(update={"phase": phase, "phase_since": now, "cause": cause, "reason": reason})
+    update = {
+        "phase": phase,
+        "phase_since": now,
+        "elapsed_s": 0.0,
+        "counted_until": now,
+        "cause": cause,
+        "reason": reason,
+    }
+    return rollout.model_copy(update=update)
 
 
 def _next(state: ReleaseState) -> ReleaseState:

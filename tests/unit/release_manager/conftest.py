@@ -1,6 +1,7 @@
 """A release-manager in memory: real bus, real refs on disk, a clock that stands still."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from shared.artifacts import ArtifactStore
 from shared.bundle_signing import Admission
 from shared.bus import Bus
 from shared.clock import FakeClock
+from shared.errors import NotTheWriter
 from shared.messages import cloudevent_headers
 from shared.settings import KafkaSettings, TelemetrySettings
 from shared.telemetry import Telemetry
@@ -47,6 +49,24 @@ class KnownBundles(Admission):
         pass
 
 
+@dataclass
+class Membership:
+    """A place in the consumer group, moved by the test."""
+
+    name: str = "first"
+    has_domains: bool = True
+    is_settled: bool = True
+
+    @property
+    def membership(self) -> str:
+        if not self.is_settled:
+            raise NotTheWriter("the consumer group is being rearranged")
+        return self.name
+
+    def owns(self, _: str) -> bool:
+        return self.has_domains
+
+
 class Daemon:
     """A release-manager and what the mesh hears of it."""
 
@@ -54,7 +74,7 @@ class Daemon:
         self.bus = bus
         self.refs = SnapshotRefs(store)
         self.clock = FakeClock(START)
-        self.releases = Releases(bus, self.refs, clock=self.clock, rules_for=lambda _: RULES, owns=lambda _: True)
+        self.releases = Releases(bus, self.refs, clock=self.clock, rules_for=lambda _: RULES, group=Membership())
         self.changes: list[tuple[ReleaseChanged, KafkaMessage]] = []
         self.requests: list[ReleaseRequested] = []
         register(bus, releases=self.releases, admission=KnownBundles())

@@ -9,6 +9,7 @@ from contracts.evaluation import ModelEvaluated
 from contracts.monitoring import AlertChanged, AlertState, LatencyHistogram, TrafficObserved
 from contracts.release import BundleLoaded, Cause, ReleaseRequested, ReleaseState
 from services.release_manager.core.effects import Effect, Evaluated, Observation, Publish, Tick
+from services.release_manager.core.elapsed import last_count
 from services.release_manager.core.rollout import advance
 from services.release_manager.settings import RolloutRules
 
@@ -134,7 +135,9 @@ class Story:
 
     def see(self, observation: Observation, *, after: float = 0) -> tuple[Effect, ...]:
         self.seconds += after
-        self.state, effects = advance(self.state, observation, at(self.seconds), rules=self.rules)
+        now, rollout = at(self.seconds), self.state.rollout
+        passed_s = (now - last_count(rollout)).total_seconds() if rollout else 0.0
+        self.state, effects = advance(self.state, observation, now, passed_s=passed_s, rules=self.rules)
         return effects
 
     def wait(self, seconds: float) -> tuple[Effect, ...]:

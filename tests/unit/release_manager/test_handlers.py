@@ -2,6 +2,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
@@ -26,7 +27,7 @@ from shared.errors import ArtifactCorrupt
 from shared.releases import decided_ref
 from shared.telemetry import trace_id_of
 
-from .conftest import Daemon
+from .conftest import Daemon, Membership
 from .story import RULES, START, TRACEPARENT, alert, digest, evaluated, loaded, requested, traffic, weights
 
 
@@ -200,9 +201,9 @@ def bus() -> FlakyBus:
 def start(bus: FlakyBus, store: ArtifactStore) -> Callable[..., Releases]:
     """Starts a daemon's process on the same store, again and again."""
 
-    def start(clock: FakeClock | None = None, *, owns: bool = True) -> Releases:
-        clock = clock or FakeClock(START)
-        return Releases(bus, SnapshotRefs(store), clock=clock, rules_for=lambda _: RULES, owns=lambda _: owns)  # type: ignore[arg-type]  # a fake
+    def start(clock: FakeClock | None = None, *, group: Membership | None = None) -> Releases:
+        clock, group = clock or FakeClock(START), group or Membership(uuid4().hex)
+        return Releases(bus, SnapshotRefs(store), clock=clock, rules_for=lambda _: RULES, group=group)  # type: ignore[arg-type]  # a fake
 
     return start
 
@@ -255,11 +256,17 @@ async def test_a_tick_that_the_broker_refuses_is_put_off(bus: FlakyBus, start: C
 
 
 async def test_a_standby_does_not_look_at_the_clock(bus: FlakyBus, start: Callable[..., Releases]) -> None:
-    await start().observe("law", evaluated("a"))
-    late = FakeClock(START + timedelta(seconds=RULES.max_load_s))
-    await start(late, owns=False).tick()
-    assert len(bus.said) == 1
-    await start(late, owns=True).tick()
+    clock = FakeClock(START)
+    await start(clock).observe("law", evaluated("a"))
+    standby = start(clock, group=Membership("standby", has_domains=False))
+    owner = start(clock)
+    for releases in (standby, owner):
+        await releases.tick()
+    assert [change.phase for change in bus.said] == [Phase.WARMING] * 2, "who takes over says the last word again"
+    clock.set(clock.now() + timedelta(seconds=RULES.max_load_s))
+    await standby.tick()
+    assert len(bus.said) == 2
+    await owner.tick()
     assert bus.said[-1].phase is Phase.INCONCLUSIVE
 
 
@@ -281,7 +288,7 @@ async def test_a_restart_between_any_two_messages_tells_the_same_story(
 ) -> None:
     clock = FakeClock(START)
     story = [
-        (0, evaluated("a")), (1, loaded("a")), (2, Tick()), (20, Tick()), (1, evaluated("b", ancestors="a")),
+        (0, evaluated("a")), (1, loaded("a")), (2, Tick()), (10, Tick()), (10, Tick()), (1, evaluated("b", ancestors="a")),
         (1, loaded("b")), (3, traffic("b", 30, 12)), (4, traffic("b", 31, 12)), (6, Tick()), (1, evaluated("c")),
         (2, Tick()), (1, alert("b")), (2, Tick()), (0, Tick()),
     ]  # fmt: skip

@@ -24,6 +24,7 @@ STATUSES = {
     "TransientError": 503,
     "RunClaimed": 503,
     "RefConflict": 503,
+    "NotTheWriter": 503,
     "StorageUnavailable": 503,
     "StorageFull": 507,
     "ChildCrashed": 422,
