@@ -67,7 +67,7 @@ def _channels(topic: Topic) -> dict[str, Part]:
     if topic.retention_h is not None:
         kept = {"cleanup.policy": ["delete"], "retention.ms": topic.retention_h * HOUR_MS}
     channels = {topic.name: _channel(topic.name, topic, topic.why, kept)}
-    if topic.consumers:
+    if topic.has_dead_letters:
         dead = {
             "cleanup.policy": ["delete"],
             "retention.ms": DEAD_LETTER_RETENTION_H * HOUR_MS,
@@ -98,8 +98,11 @@ def _channel(name: str, topic: Topic, why: str, configuration: Part) -> Part:
 def _operations(topic: Topic) -> dict[str, Part]:
     sent = {f"{name}-sends-{topic.name}": _operation(topic, "send") for name in topic.producers}
     received = {f"{name}-receives-{topic.name}": _operation(topic, "receive", group=name) for name in topic.consumers}
-    read = {f"{name}-reads-{topic.name}": _operation(topic, "receive") for name in topic.readers}
-    return {**sent, **received, **read}
+    read = {f"{name}-reads-{topic.name}": _operation(topic, "receive") for name in (*topic.readers, *topic.followers)}
+    kept = {
+        f"{name}-stores-{topic.name}": _operation(topic, "receive", group=f"{name}-store") for name in topic.keepers
+    }
+    return {**sent, **received, **read, **kept}
 
 
 def _operation(topic: Topic, action: str, *, group: str | None = None) -> Part:

@@ -1,6 +1,7 @@
 """The bus: events over Kafka, at least once. The one place where Kafka options are chosen.
 
-- A daemon has one group subscriber over all its work topics, as the topic table says, and group-less readers of state topics.
+- A daemon has one group subscriber over all its work topics, as the topic table says, and group-less readers of state topics and
+  followers of what is fresh. What is only to be stored is read in batches, in a group of its own (`shared.batches`).
 - A handler returns: the offset is committed. It raises a transient error: the message is handled again, with growing pauses, for
   as long as it takes. It raises a permanent one: the message goes to the dead-letter topic with the reason. Any other exception
   is a defect: three attempts, then the dead-letter topic. Ten dead letters in a row stop the consumer, uncommitted, since then
@@ -18,7 +19,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-from aiokafka import ConsumerRebalanceListener
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import murmur2
@@ -37,8 +38,11 @@ from contracts.topics import (
     TOPICS_BY_NAME,
     Topic,
     topics_consumed_by,
+    topics_followed_by,
+    topics_kept_by,
     topics_read_by,
 )
+from shared.batches import BatchConsumer, Store
 from shared.clock import SystemClock
 from shared.commands import CommandGuard, Place
 from shared.errors import NotTheWriter, PermanentError, PlumblineError, TransientError
@@ -63,6 +67,8 @@ MAX_HEADER_NAMES_CHARS = 8_000
 """Names of headers that a dead letter repeats; with more it names none, since it must fit whatever was sent."""
 LONG_WORK_S = 1.0
 """A message that is under way for so long is work that a pause of the mesh should not cut off."""
+FOLLOWED_BACK_S = 30.0
+"""How far back a follower begins, so that a restart misses nothing that still counts."""
 STOP_TIMEOUT_S = 2.0
 """How long a stop waits for the message being handled; what is cut off then is delivered again. FastStream waits 15 s."""
 
@@ -100,6 +106,9 @@ class Bus:
         self._member = uuid4().hex
         self._num_groups = 0
         self._subscriber: Any = None
+        self._followers: list[Any] = []
+        self._batches: BatchConsumer | None = None
+        self._settings = settings
         self._leaving: asyncio.Task[None] | None = None
         self._stopped_because: str | None = None
         self._under_way: dict[str, float] = {}
@@ -156,6 +165,41 @@ class Bus:
             ValueError: `handlers` are not those of the daemon's row in the topic table.
         """
         topics = _checked(handlers, topics_read_by(self.service), f"{self.service} reads")
+        self._without_group(topics, handlers, title=f"{self.service}-state")
+
+    def follow(self, handlers: Mapping[Topic, Handler]) -> None:
+        """Read what is fresh of topics, from FOLLOWED_BACK_S ago on and without a group: every member sees all of it.
+
+        What cannot be read is logged and left: whoever keeps the topic dead-letters it.
+
+        Raises:
+            ValueError: `handlers` are not those of the daemon's row in the topic table.
+        """
+        topics = _checked(handlers, topics_followed_by(self.service), f"{self.service} follows")
+        self._followers.append(self._without_group(topics, handlers, title=f"{self.service}-fresh"))
+
+    def keep(self, store: Store) -> None:
+        """Have the topics that the daemon keeps stored, in batches, from a group of its own; `keep_on` begins."""
+        self._batches = BatchConsumer(
+            [topic.name for topic in topics_kept_by(self.service)],
+            store,
+            bootstrap_servers=self._settings.bootstrap_servers.split(","),
+            group_id=f"{self.service}-store{self._settings.group_suffix}",
+            client_id=f"{self.service}-store",
+            auto_offset_reset="earliest",
+            session_timeout_ms=SESSION_TIMEOUT_MS,
+            heartbeat_interval_ms=HEARTBEAT_INTERVAL_MS,
+            max_poll_interval_ms=MAX_POLL_INTERVAL_MS,
+            fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
+            partition_assignment_strategy=(RangePartitionAssignor,),
+        )
+
+    async def keep_on(self) -> None:
+        """Store for ever what `keep` named. Readiness does not wait for it, nor does any other work."""
+        if self._batches is not None:
+            await self._batches.run()
+
+    def _without_group(self, topics: tuple[Topic, ...], handlers: Mapping[Topic, Handler], *, title: str) -> Any:  # noqa: ANN401
         subscriber = self.broker.subscriber(
             *(topic.name for topic in topics),
             group_id=None,
@@ -165,7 +209,7 @@ class Bus:
             parser=_parsed,
             decoder=_undecoded,
             no_reply=True,
-            title=f"{self.service}-state",
+            title=title,
         )
 
         @subscriber
@@ -174,6 +218,8 @@ class Bus:
                 await _retrying(_is_transient)(self._handle, message, handlers)
             except Exception:  # (FastStream would drop a defect without a word)
                 log.exception("state message left unread", extra=_place(message))
+
+        return subscriber
 
     async def publish(self, topic: Topic, event: Event, *, traceparent: str | None = None) -> None:
         """Send an event, keyed by its domain, and wait for the broker's word.
@@ -198,6 +244,10 @@ class Bus:
     async def start(self) -> None:
         """Begin to consume and to read."""
         await _retrying(_is_transient)(self.broker.start)
+        for follower in self._followers:
+            # (a broker in memory has no consumer)
+            if isinstance(follower.consumer, AIOKafkaConsumer):
+                await _retrying(_is_transient)(_begin_lately, follower.consumer)
 
     @property
     def unready_because(self) -> str | None:
@@ -222,6 +272,11 @@ class Bus:
 
         await _retrying(_is_transient)(attempt)
 
+    @property
+    def num_assignments(self) -> int:
+        """How often the group has said which domains this member has; with each, some may be new to it."""
+        return self._assignment.num_assignments
+
     def owns(self, domain: Domain) -> bool:
         """Whether this member of the group has a domain at present; a standby does not."""
         return partition_of(domain) in self._assignment.partitions
@@ -235,7 +290,7 @@ class Bus:
         """
         if not self._assignment.is_settled:
             raise NotTheWriter("the consumer group is being rearranged")
-        return f"{self._member}/{self._assignment.number}"
+        return f"{self._member}/{self._assignment.num_assignments}"
 
     async def _deliver(self, message: KafkaMessage, handlers: Mapping[Topic, Handler]) -> None:
         started = time.perf_counter()
@@ -286,21 +341,34 @@ class Bus:
             # then keep its partitions. The message is put back, for whoever reads on.
             self._leaving = asyncio.create_task(self._subscriber.stop(), name="leave")
             raise NackMessage
-        raw = _record(message)
-        topic = TOPICS_BY_NAME[raw.topic]
+        await self.dead_letter(_record(message), error)
+        self._dead_letters_in_a_row += 1
+
+    def check_signature(self, record: ConsumerRecord) -> None:
+        """Let a record pass that is to be kept: one of a signed topic must be signed, or nobody said it.
+
+        Raises:
+            SignatureRefused: It is not.
+        """
+        topic = TOPICS_BY_NAME[record.topic]
+        if topic.signed:
+            key = (record.key or b"").decode(errors="replace")
+            self._guard.check_signature(topic, key=key, body=record.value or b"", headers=_text_headers(record))
+
+    async def dead_letter(self, record: ConsumerRecord, error: Exception) -> None:
+        """Send a record to its dead-letter topic as it came, with the reason."""
         expected = isinstance(error, PlumblineError)
         log.error(
-            "dead-lettered", extra={"reason": str(error), **_place(message)}, exc_info=None if expected else error
+            "dead-lettered", extra={"reason": str(error), **_place_of(record)}, exc_info=None if expected else error
         )
         await self.broker.publish(
-            message.body,
-            topic.dead_letter_name,
-            key=raw.key,
-            headers={**message.headers, **_reason_headers(message, error, self.service)},
+            record.value or b"",
+            TOPICS_BY_NAME[record.topic].dead_letter_name,
+            key=record.key,
+            headers={**_text_headers(record), **_reason_headers(record, error, self.service)},
         )
-        self._dead_letters_in_a_row += 1
         self._telemetry.add(
-            MESSAGE_DEAD_LETTERS, 1, {"messaging.destination.name": raw.topic, "error.type": type(error).__name__}
+            MESSAGE_DEAD_LETTERS, 1, {"messaging.destination.name": record.topic, "error.type": type(error).__name__}
         )
 
 
@@ -314,13 +382,13 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     Attributes:
         is_settled: The group has spoken and does not move partitions now.
-        number: Counts assignments.
+        num_assignments: Counts them.
     """
 
     def __init__(self) -> None:
         self.joined = False
         self.is_settled = False
-        self.number = 0
+        self.num_assignments = 0
         self.partitions: frozenset[int] = frozenset()
 
     def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
@@ -331,7 +399,7 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
         """The group has spoken; a standby may have got none."""
         self.joined = self.is_settled = True
-        self.number += 1
+        self.num_assignments += 1
         self.partitions = frozenset(place.partition for place in assigned)
 
 
@@ -340,8 +408,28 @@ async def _parsed(record: Any, parse: Callable[[Any], Awaitable[StreamMessage[An
 
     FastStream's parser fails at a null and at what is not UTF-8, before any handler, where the message would be lost in silence.
     """
-    headers = [(name, (value or b"").decode(errors="replace").encode()) for name, value in record.headers]
+    headers = [(name, value.encode()) for name, value in _texts(record)]
     return await parse(replace(record, headers=headers))
+
+
+def _texts(record: ConsumerRecord) -> list[tuple[str, str]]:
+    return [(name, (value or b"").decode(errors="replace")) for name, value in record.headers]
+
+
+def _text_headers(record: ConsumerRecord) -> dict[str, str]:
+    return dict(_texts(record))
+
+
+async def _begin_lately(consumer: AIOKafkaConsumer) -> None:
+    """Let a consumer without a group begin FOLLOWED_BACK_S ago."""
+    since_ms = int((time.time() - FOLLOWED_BACK_S) * 1000)
+    found = await consumer.offsets_for_times(dict.fromkeys(consumer.assignment(), since_ms))
+    for place, offset in found.items():
+        if offset is None:
+            # Nothing is that young; an end that lags behind, as Tansu's may, only lets some of it come that is older.
+            await consumer.seek_to_end(place)
+        else:
+            consumer.seek(place, offset.offset)
 
 
 async def _undecoded(message: StreamMessage[Any]) -> bytes:
@@ -399,12 +487,14 @@ def _record(message: KafkaMessage) -> Any:  # noqa: ANN401 (aiokafka is untyped)
 
 
 def _place(message: KafkaMessage) -> dict[str, object]:
-    raw = _record(message)
-    return {"topic": raw.topic, "partition": raw.partition, "offset": raw.offset}
+    return _place_of(_record(message))
 
 
-def _reason_headers(message: KafkaMessage, error: Exception, service: str) -> dict[str, str]:
-    raw = _record(message)
+def _place_of(record: ConsumerRecord) -> dict[str, object]:
+    return {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+
+
+def _reason_headers(raw: ConsumerRecord, error: Exception, service: str) -> dict[str, str]:
     # Publishing adds headers of its own: a replay must know which ones the message came with.
     names = json.dumps([name for name, _ in raw.headers])
     return {

@@ -73,11 +73,7 @@ class CommandGuard:
             CommandUntimely: It is too old, or from the future.
             CommandReplayed: It was handled, and has been sent again.
         """
-        if self._keys is None:
-            raise SecretRefused(
-                f"messages of {topic.name} must be checked, and this daemon has no operator_public_keys"
-            )
-        self._keys.check(_kind(topic, key), body, _signatures(headers))
+        self.check_signature(topic, key=key, body=body, headers=headers)
         now = self._clock.now()
         if abs(now - event.occurred_at) > self._max_age:
             raise CommandUntimely(
@@ -91,6 +87,18 @@ class CommandGuard:
                 f"the command {event.event_id} was handled before, and was sent again",
                 next_step="find out who writes to the topic; its effect has not been repeated",
             )
+
+    def check_signature(self, topic: Topic, *, key: str, body: bytes, headers: Mapping[str, Any]) -> None:
+        """Let a command pass that is signed, however old: to be remembered, not to be obeyed.
+
+        Raises:
+            SignatureRefused: It is not signed, or not by who may.
+        """
+        if self._keys is None:
+            raise SecretRefused(
+                f"messages of {topic.name} must be checked, and this daemon has no operator_public_keys"
+            )
+        self._keys.check(_kind(topic, key), body, _signatures(headers))
 
     def remember(self, event: Event, place: Place) -> None:
         """Know a command that was handled, for as long as it is fresh."""

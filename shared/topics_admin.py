@@ -86,7 +86,7 @@ def _new_topics(topic: Topic, replication_factor: int) -> Iterator[NewTopic]:
     else:
         configs = {"cleanup.policy": "delete", "retention.ms": str(topic.retention_h * HOUR_MS)}
     yield NewTopic(topic.name, NUM_PARTITIONS, replication_factor, topic_configs=configs)
-    if topic.consumers:
+    if topic.has_dead_letters:
         kept = {
             "cleanup.policy": "delete",
             "retention.ms": str(DEAD_LETTER_RETENTION_H * HOUR_MS),

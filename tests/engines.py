@@ -29,7 +29,7 @@ ELASTICSEARCH_IMAGE = "elasticsearch:8.19.0"
 REDIS_IMAGE = "redis:7-bookworm"
 """The images of compose.yaml."""
 OWN_TOPICS = tuple(
-    name for topic in TOPICS for name in (topic.name, topic.dead_letter_name)[: 2 if topic.consumers else 1]
+    name for topic in TOPICS for name in (topic.name, topic.dead_letter_name)[: 2 if topic.has_dead_letters else 1]
 )
 BROKERS_DEFAULT = -1
 NODES = (1, 2, 3)

@@ -18,6 +18,8 @@ from shared.telemetry import Telemetry
 from shared.telemetry_store.sqlite import SqliteTelemetryStore
 
 SERVICE = "monitor"
+RESTORE_EVERY_S = 1.0
+"""How often is looked whether something is to be restored."""
 
 
 def build() -> FastAPI:
@@ -38,13 +40,14 @@ def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> Fa
     app = daemon_app(
         bus,
         telemetry,
-        at_start=[monitor.restore],
+        at_start=[monitor.restore_soon],
         background=[
-            monitor.keeper.run,
+            bus.keep_on,
+            partial(every, RESTORE_EVERY_S, monitor.restore_later),
             partial(every, settings.tick_s, monitor.tick),
             partial(every, settings.cleanup_s, monitor.clean_up),
         ],
-        resources=[aclosing(store), aclosing(monitor.keeper)],
+        resources=[aclosing(store)],
     )
     app.include_router(api.routes(bus, monitor, store, clock=clock, operator=settings))
     return app

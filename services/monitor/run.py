@@ -1,11 +1,19 @@
-"""The monitor at work: keeps what comes in, and says once a second what follows from it."""
+"""The monitor at work: counts what comes in, says once a second what follows from it, and has all of it stored.
 
+Of several members each counts all that is fresh; of a domain only its owner speaks. What is not a member's to say it holds for a
+while: should the owner die, the next one says it, with the same ids.
+"""
+
+import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
+from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from contracts.api import EventRecord, MeshStatus
@@ -22,19 +30,23 @@ from contracts.topics import (
     Topic,
 )
 from services.monitor.core import dead_letters, otlp, status
-from services.monitor.core.events import event_of, record_of
+from services.monitor.core.events import event_of
 from services.monitor.core.status import DomainView
 from services.monitor.core.traffic import answers_of
-from services.monitor.core.watch import Terms, Watch, observe, start, tick
+from services.monitor.core.watch import Terms, Watch, observe, recall, start, tick
 from services.monitor.keeping import Keeper
 from shared.bus import Bus
 from shared.clock import Clock
 from shared.errors import TransientError
-from shared.telemetry import Telemetry, current_trace_id
+from shared.telemetry import Telemetry
 from shared.telemetry_store.records import MetricPoint, TelemetryStore
 
-MAX_UNSAID = 1_000
+MAX_UNSAID = 10_000
 """Events that wait while the broker is away, a few minutes of traffic; beyond it the oldest are dropped."""
+HOLD = timedelta(seconds=20)
+"""So long is remembered what another member should have said: a takeover takes 15 s at most."""
+RESTORE_WITHIN_S = 3.0
+"""So long does a start wait for the store; then decisions begin without its memory."""
 MEMORY = timedelta(days=7)
 """Changes of alerts, and batches, that are older are not restored."""
 MAX_RESTORED_POINTS = 10_000
@@ -50,7 +62,7 @@ class Monitor:
     Decisions come from memory alone: the store only keeps, for people and for the next start.
 
     Attributes:
-        keeper: What waits for the store.
+        keeper: Writes what comes in to the store.
     """
 
     def __init__(self, bus: Bus, store: TelemetryStore, telemetry: Telemetry, *, clock: Clock, terms: Terms) -> None:
@@ -61,14 +73,33 @@ class Monitor:
         self._terms = terms
         self._watch: Watch = start(clock.now(), terms, [])
         self._view: status.View = {}
+        self._held: deque[tuple[Topic, Event]] = deque(maxlen=MAX_UNSAID)
         self._unsaid: deque[tuple[Topic, Event]] = deque(maxlen=MAX_UNSAID)
+        self._restored_with: int | None = None
         self._dead_letters = dead_letters.DeadLetters()
         self._num_misdated_said = 0
         self._misdated_said_at = clock.now() - MISDATED_EVERY
-        self.keeper = Keeper(store)
+        self.keeper = Keeper(store, self._dead_letter, check=bus.check_signature, on_kept=self.remember)
+
+    async def restore_soon(self) -> None:
+        """Restore if the store answers at once; without it decisions begin all the same."""
+        try:
+            async with asyncio.timeout(RESTORE_WITHIN_S):
+                await self.restore()
+        except (TransientError, TimeoutError):
+            log.warning("begun without what the telemetry store remembers: it does not answer yet", exc_info=True)
+
+    async def restore_later(self) -> None:
+        """Restore where the store did not answer before, or where this member may have got domains of another one."""
+        if self._restored_with != self._bus.num_assignments:
+            try:
+                await self.restore()
+            except TransientError:
+                log.debug("not restored yet", exc_info=True)
 
     async def restore(self) -> None:
         """Remember from the event log what was known before the last stop, whether or not the broker remembers."""
+        num_assignments = self._bus.num_assignments
         week_ago = self._clock.now() - MEMORY
         records = [
             *await self._store.latest_events(),
@@ -78,12 +109,17 @@ class Monitor:
             *await self._all_events(BATCH_CLEANED, week_ago),
             *await self._all_events(BATCH_RECEIVED, week_ago),
         ]
+        points = await self._store.metrics(MESSAGE_DEAD_LETTERS.name, limit=MAX_RESTORED_POINTS)
+        self.remember(records, points)
+        changes = [change for domain in self._view.values() for change in domain.alerts.values()]
+        self._watch = recall(self._watch, self._clock.now(), changes)
+        self._restored_with = num_assignments
+
+    def remember(self, records: Sequence[EventRecord], points: Sequence[MetricPoint]) -> None:
+        """Take note of what the store holds; what is known already changes nothing."""
         for event in map(event_of, records):
             self._view = status.fold(self._view, event) if event else self._view
-        changes = [change for domain in self._view.values() for change in domain.alerts.values()]
-        self._watch = start(self._clock.now(), self._terms, changes)
-        points = await self._store.metrics(MESSAGE_DEAD_LETTERS.name, limit=MAX_RESTORED_POINTS)
-        self._dead_letters = dead_letters.count(dead_letters.DeadLetters(), points)
+        self._dead_letters = dead_letters.count(self._dead_letters, points)
 
     async def _all_events(self, topic: Topic, after: datetime | UUID | None) -> list[EventRecord]:
         records: list[EventRecord] = []
@@ -94,18 +130,13 @@ class Monitor:
 
     # ---- what comes in
 
-    async def take_event(self, topic: Topic, event: Event) -> None:
-        """Keep a lifecycle event."""
+    async def take_event(self, event: Event) -> None:
+        """Take note of a lifecycle event."""
         self._view = status.fold(self._view, event)
-        await self.keeper.keep_event(record_of(topic, event, current_trace_id()))
 
     async def take_metrics(self, payload: bytes) -> None:
-        """Count answers and dead letters; the store takes all points in its own time."""
+        """Count answers and dead letters."""
         points = otlp.metrics_of(payload)
-        self._count(points)
-        self.keeper.put_metrics(points)
-
-    def _count(self, points: tuple[MetricPoint, ...]) -> None:
         answers = answers_of(points, self._terms.latency_limit_ms)
         self._watch = observe(self._watch, answers.points, self._clock.now())
         if answers.refused:
@@ -122,27 +153,29 @@ class Monitor:
             )
             self._num_misdated_said, self._misdated_said_at = num_misdated, now
 
-    async def take_spans(self, payload: bytes) -> None:
-        """Keep spans."""
-        self.keeper.put_spans(otlp.spans_of(payload))
-
-    async def take_logs(self, payload: bytes) -> None:
-        """Keep log records."""
-        self.keeper.put_logs(otlp.logs_of(payload))
-
     # ---- what is said
 
     async def tick(self) -> None:
         """Evaluate the seconds that are over, and say what follows. What cannot be said now is said at a later tick."""
         self._watch, said = tick(self._watch, self._terms, self._clock.now())
-        self._unsaid.extend((TRAFFIC_OBSERVED, event) for event in said.traffic)
-        self._unsaid.extend((ALERT_CHANGED, event) for event in said.changes)
+        self._held.extend((TRAFFIC_OBSERVED, event) for event in said.traffic)
+        self._held.extend((ALERT_CHANGED, event) for event in said.changes)
+        self._take_what_is_ours()
         try:
             while self._unsaid:
                 await self._say(*self._unsaid[0])
                 self._unsaid.popleft()
         except (TransientError, KafkaError, OSError):
             log.warning("put off", extra={"unsaid": len(self._unsaid)}, exc_info=True)
+
+    def _take_what_is_ours(self) -> None:
+        held, forgotten = tuple(self._held), self._clock.now() - HOLD
+        self._held.clear()
+        for topic, event in held:
+            if self._bus.owns(event.domain):
+                self._unsaid.append((topic, event))
+            elif event.occurred_at > forgotten:
+                self._held.append((topic, event))
 
     async def clean_up(self) -> None:
         """Delete expired telemetry."""
@@ -165,8 +198,10 @@ class Monitor:
     async def _say(self, topic: Topic, event: Event) -> None:
         with self._span(event) if isinstance(event, AlertChanged) else nullcontext():
             await self._bus.publish(topic, event)
-            self.keeper.put_events([record_of(topic, event, current_trace_id())])
         self._view = status.fold(self._view, event)
+
+    async def _dead_letter(self, source: ConsumerRecord, error: Exception) -> None:
+        await self._bus.until_done(partial(self._bus.dead_letter, source, error))
 
     def _span(self, change: AlertChanged) -> AbstractContextManager[object]:
         """Return the span of an alert's change, which a rollback's trace continues."""

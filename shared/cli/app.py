@@ -10,12 +10,13 @@ from shared.cli.demo import demo
 from shared.cli.exits import Exit, exit_of
 from shared.cli.ingest import ingest
 from shared.cli.mesh import down, up
+from shared.cli.report import report
 from shared.cli.rollback import rollback
 from shared.cli.status import status
 from shared.cli.why import why
 from shared.errors import PlumblineError
 
-COMMANDS = (up, down, status, ingest, ask, why, rollback, demo)
+COMMANDS = (up, down, status, ingest, ask, why, rollback, report, demo)
 
 
 def application() -> typer.Typer:

@@ -24,7 +24,7 @@ from shared.cli.dlq_topics import DeadLetterTopics, dead_letter_topics
 from shared.cli.dlq_views import Letters, details, letter_view, overview, whole_view
 from shared.cli.errors import ArgumentRefused
 from shared.cli.options import DEFAULT_STATE_DIR, AsJson, StateDir
-from shared.embedded.control import running_mesh
+from shared.cli.target import target_of
 from shared.embedded.layout import layout_of
 
 group = typer.Typer(no_args_is_help=True, help="Messages that could not be handled.")
@@ -110,7 +110,7 @@ def replay(
 
 
 def _on_topics(state_dir: Path, work: Callable[[DeadLetterTopics], Awaitable[Found]]) -> Found:
-    bootstrap_servers = running_mesh(layout_of(state_dir)).bootstrap_servers
+    bootstrap_servers = target_of(layout_of(state_dir)).bootstrap_servers
 
     async def run() -> Found:
         async with dead_letter_topics(bootstrap_servers) as topics:
@@ -129,7 +129,7 @@ def _topic_named(name: str | None) -> Topic | None:
     if name is None:
         return None
     topic = TOPICS_BY_NAME.get(name.removesuffix("-dlq"))
-    if topic is None or not topic.consumers:
+    if topic is None or not topic.has_dead_letters:
         raise ArgumentRefused(
             f"{name!r} is no topic with dead letters.", next_step=f"One of: {', '.join(_names_of_topics())}."
         )

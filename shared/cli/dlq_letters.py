@@ -26,7 +26,7 @@ REASON_HEADERS = frozenset(
     }
 )
 """What the bus adds to a message that it dead-letters."""
-TOPICS_WITH_LETTERS = {topic.dead_letter_name: topic for topic in TOPICS if topic.consumers}
+TOPICS_WITH_LETTERS = {topic.dead_letter_name: topic for topic in TOPICS if topic.has_dead_letters}
 _PLACE = re.compile(r"(?P<name>[\w.-]+)/(?P<partition>\d+)/(?P<offset>\d+)")
 
 Headers = tuple[tuple[str, bytes | None], ...]

@@ -50,3 +50,7 @@ class BrokerUnreachable(MeshError):
 
 class PackageMissing(MeshError):
     """Something optional was asked for whose package is not installed."""
+
+
+class NothingToReport(MeshError):
+    """There is nothing that a report could tell of."""

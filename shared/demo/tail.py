@@ -118,4 +118,4 @@ class EventTail:
 
 
 def _dead_letters(topic: Topic) -> tuple[str, ...]:
-    return (topic.dead_letter_name,) if topic.consumers else ()
+    return (topic.dead_letter_name,) if topic.has_dead_letters else ()

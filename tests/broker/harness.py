@@ -85,7 +85,9 @@ async def running(bus: Bus) -> AsyncIterator[Bus]:
         await asyncio.to_thread(bus._telemetry.close)
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], *, within_s: float = PATIENCE_S) -> None:
+async def until(
+    condition: Callable[[], bool | Awaitable[bool]], *, within_s: float = PATIENCE_S, every_s: float = 0.02
+) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + within_s
     while True:
@@ -93,7 +95,7 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], *, within_s: fl
         if await holds if isinstance(holds, Awaitable) else holds:
             return
         assert time.monotonic() < deadline, f"not within {within_s} s"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(every_s)
 
 
 async def records(kafka: KafkaSettings, name: str, count: int) -> list[ConsumerRecord]:

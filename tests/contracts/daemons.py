@@ -14,13 +14,14 @@ from contracts.topics import ALL_DAEMONS, EVENT_TOPICS, NUM_PARTITIONS
 from shared.bus import Bus
 from shared.telemetry import Telemetry
 from tests.broker.harness import KeptSink
+from tests.broker.memory import MemoryBatches
 from tests.keys import AGES_S
 
 DAEMONS_AND_TOPICS = [
     pytest.param(daemon, topic, id=f"{daemon}/{topic.name}")
     for daemon in ALL_DAEMONS
     for topic in EVENT_TOPICS
-    if daemon in {*topic.consumers, *topic.readers}
+    if daemon in {*topic.consumers, *topic.readers, *topic.keepers}
 ]
 
 
@@ -47,6 +48,9 @@ def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched
             found.buses.append(self)
 
         async def _dead_letter(self, message: Any, error: Exception) -> None:
+            found.refused.append(error)
+
+        async def dead_letter(self, record: Any, error: Exception) -> None:
             found.refused.append(error)
 
     def to_memory(service: str, settings: Any, *_: Any) -> Telemetry:
@@ -76,5 +80,7 @@ async def running(daemon: str, watched: Watched, monkeypatch: pytest.MonkeyPatch
     (bus,) = watched.buses
     # The in-memory broker has no groups: nobody else would tell a daemon that the domains are its own.
     bus._assignment.on_partitions_assigned([TopicPartition("any", number) for number in range(NUM_PARTITIONS)])
-    async with TestKafkaBroker(bus.broker), app.router.lifespan_context(app):
+    kept = MemoryBatches(bus)
+    async with TestKafkaBroker(bus.broker, kept.broker), kept.storing(), app.router.lifespan_context(app):
         yield bus
+        await kept.stored()

@@ -74,9 +74,10 @@ def test_every_reference_leads_somewhere() -> None:
 
 
 def test_every_row_of_the_table_is_in_it() -> None:
-    dead = {topic.dead_letter_name for topic in TOPICS if topic.consumers}
+    dead = {topic.dead_letter_name for topic in TOPICS if topic.has_dead_letters}
     assert set(DOCUMENT["channels"]) == {topic.name for topic in TOPICS} | dead
-    expected = sum(len(topic.producers) + len(topic.consumers) + len(topic.readers) for topic in TOPICS)
+    parts = ("producers", "consumers", "readers", "followers", "keepers")
+    expected = sum(len(getattr(topic, part)) for topic in TOPICS for part in parts)
     assert len(DOCUMENT["operations"]) == expected
     sends = {name for name, one in DOCUMENT["operations"].items() if one["action"] == "send"}
     assert sends == {f"{producer}-sends-{topic.name}" for topic in TOPICS for producer in topic.producers}
@@ -85,8 +86,10 @@ def test_every_row_of_the_table_is_in_it() -> None:
         for name, one in DOCUMENT["operations"].items()
         if "bindings" in one
     }
-    assert set(groups.values()) <= set(ALL_DAEMONS)
-    assert set(groups) == {f"{daemon}-receives-{topic.name}" for topic in TOPICS for daemon in topic.consumers}
+    assert set(groups.values()) <= {*ALL_DAEMONS, "monitor-store"}
+    assert set(groups) == {f"{daemon}-receives-{topic.name}" for topic in TOPICS for daemon in topic.consumers} | {
+        f"{daemon}-stores-{topic.name}" for topic in TOPICS for daemon in topic.keepers
+    }
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)

@@ -40,11 +40,11 @@ def test_otlp_topics_have_the_names_that_the_collector_reads() -> None:
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
 def test_somebody_writes_a_topic_and_somebody_reads_it(topic: Topic) -> None:
     assert topic.producers
-    assert topic.consumers or topic.readers
+    assert topic.consumers or topic.readers or topic.keepers
     assert topic.why
     known = {*ALL_DAEMONS, "user"}
-    assert {*topic.producers, *topic.consumers, *topic.readers} <= known
-    assert not set(topic.consumers) & set(topic.readers)
+    assert {*topic.producers, *topic.consumers, *topic.readers, *topic.followers, *topic.keepers} <= known
+    assert not set(topic.consumers) & {*topic.readers, *topic.followers}
 
 
 @pytest.mark.parametrize("topic", EVENT_TOPICS, ids=lambda topic: topic.name)

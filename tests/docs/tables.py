@@ -51,13 +51,15 @@ def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 
 
 def topics() -> str:
-    head = ("topic", "producers", "consumers", "readers", "kept", "why")
+    head = ("topic", "producers", "consumers", "readers", "stored by", "kept", "why")
     return _table(head, (_topic(topic) for topic in TOPICS))
 
 
 def _topic(topic: Topic) -> tuple[str, ...]:
     kept = "last of each key" if topic.retention_h is None else f"{topic.retention_h // DAY_H} d"
-    return (f"`{topic.name}`", _names(topic.producers), _names(topic.consumers), _names(topic.readers), kept, topic.why)
+    readers = (*topic.readers, *(f"{follower} (what is fresh)" for follower in topic.followers))
+    names = (_names(topic.producers), _names(topic.consumers), _names(readers), _names(topic.keepers))
+    return (f"`{topic.name}`", *names, kept, topic.why)
 
 
 def _names(daemons: tuple[str, ...]) -> str:

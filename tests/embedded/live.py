@@ -93,7 +93,7 @@ class Tail:
             loop.close()
 
     async def _read(self) -> None:
-        dead = [topic.dead_letter_name for topic in EVENT_TOPICS if topic.consumers]
+        dead = [topic.dead_letter_name for topic in EVENT_TOPICS if topic.has_dead_letters]
         topics = [*(topic.name for topic in EVENT_TOPICS), *dead]
         consumer = AIOKafkaConsumer(
             *topics, bootstrap_servers=self.bootstrap_servers, auto_offset_reset="earliest", fetch_max_wait_ms=100

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from faststream.kafka import TestKafkaBroker
 
 from contracts.topics import ALL_DAEMONS, NUM_PARTITIONS
+from tests.broker.memory import MemoryBatches
 
 OPERATOR_TOKEN = "the operator's"
 SETTINGS = {
@@ -56,7 +57,11 @@ async def mesh(monkeypatch, tmp_path) -> AsyncIterator[Mesh]:
         (tmp_path / name).mkdir()
         apps[name] = import_module(f"services.{name.replace('-', '_')}.app").build()
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(TestKafkaBroker(*(app.state.bus.broker for app in apps.values())))
+        kept = [MemoryBatches(app.state.bus) for app in apps.values()]
+        brokers = [*(app.state.bus.broker for app in apps.values()), *(batches.broker for batches in kept)]
+        await stack.enter_async_context(TestKafkaBroker(*brokers))
+        for batches in kept:
+            await stack.enter_async_context(batches.storing())
         clients = {}
         for name, app in apps.items():
             # The in-memory broker has no groups: nobody else would tell a daemon that the domains are its own.

@@ -8,6 +8,8 @@ from contracts.api import DeadLetterCount
 from contracts.telemetry import MESSAGE_DEAD_LETTERS
 from shared.telemetry_store.records import MetricPoint
 
+MAX_SEEN = 20_000
+
 
 class Cause(NamedTuple):
     """Messages of a topic that failed alike."""
@@ -21,26 +23,28 @@ class DeadLetters:
     """Counts by cause.
 
     Attributes:
-        latest_ns: When the latest point of each series was made: what comes twice counts once.
+        seen: Which points are counted, by series and time, the last MAX_SEEN: what comes twice counts once.
     """
 
     counts: Mapping[Cause, int] = field(default_factory=dict)
-    latest_ns: Mapping[str, int] = field(default_factory=dict)
+    seen: Mapping[tuple[str, int], None] = field(default_factory=dict)
 
 
 def count(known: DeadLetters, points: Iterable[MetricPoint]) -> DeadLetters:
     """Return the counts with more points in them; points of other metrics are passed over."""
-    counts, latest_ns = dict(known.counts), dict(known.latest_ns)
-    for point in points:
-        if (
-            point.name == MESSAGE_DEAD_LETTERS.name
-            and point.is_delta
-            and point.time_ns > latest_ns.get(point.series, -1)
-        ):
-            latest_ns[point.series] = point.time_ns
-            cause = _cause(point)
-            counts[cause] = counts.get(cause, 0) + int(point.value)
-    return DeadLetters(counts=counts, latest_ns=latest_ns)
+    new = {
+        (point.series, point.time_ns): point
+        for point in points
+        if point.name == MESSAGE_DEAD_LETTERS.name
+        and point.is_delta
+        and (point.series, point.time_ns) not in known.seen
+    }
+    if not new:
+        return known
+    counts = dict(known.counts)
+    for point in new.values():
+        counts[_cause(point)] = counts.get(_cause(point), 0) + int(point.value)
+    return DeadLetters(counts=counts, seen=dict.fromkeys([*known.seen, *new][-MAX_SEEN:]))
 
 
 def rows(known: DeadLetters) -> tuple[DeadLetterCount, ...]:

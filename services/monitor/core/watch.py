@@ -56,9 +56,14 @@ def start(now: datetime, terms: Terms, last_changes: Iterable[AlertChanged]) -> 
         terms: How to judge.
         last_changes: Earlier changes of alerts, oldest first; the last of each alert holds.
     """
+    return recall(Watch(windows=traffic_windows.open_at(now, terms.grace_s)), now, last_changes)
+
+
+def recall(watch: Watch, now: datetime, last_changes: Iterable[AlertChanged]) -> Watch:
+    """Return the watch with alerts in it that were not at rest; those that it watches already stay as they are."""
     last = {_key(change): change.state for change in last_changes}
     alerts = {key: begin(now, state) for key, state in last.items() if state is not AlertState.NO_DATA}
-    return Watch(windows=traffic_windows.open_at(now, terms.grace_s), alerts=alerts)
+    return replace(watch, alerts={**alerts, **watch.alerts})
 
 
 def observe(watch: Watch, points: Iterable[AnswerPoint], now: datetime) -> Watch:

@@ -18,6 +18,7 @@ from contracts.api import (
     CompleteRequest,
     DeadLetterCount,
     DomainStatus,
+    EventRecord,
     MeshStatus,
     Problem,
     RollbackRequest,
@@ -44,6 +45,7 @@ class Apis:
         bodies: What was sent, by path.
         problem: Answered instead of anything else,
         num_good: but not before so many requests.
+        events: What the monitor keeps.
     """
 
     def __init__(self) -> None:
@@ -52,10 +54,12 @@ class Apis:
         self.headers: dict[str, str] = {}
         self.problem: Problem | None = None
         self.num_good = 0
+        self.events: list[EventRecord] = []
         self.app = _app(self)
 
     def clear(self) -> None:
         self.bodies, self.headers, self.problem, self.num_good = [], {}, None, 0
+        self.events = []
 
 
 def _app(apis: Apis) -> FastAPI:
@@ -100,11 +104,20 @@ def _app(apis: Apis) -> FastAPI:
     async def complete(request: CompleteRequest) -> EventSourceResponse:
         return EventSourceResponse(_tokens(request))
 
-    _add_monitor(app)
+    _add_monitor(app, apis)
     return app
 
 
-def _add_monitor(app: FastAPI) -> None:
+def _add_monitor(app: FastAPI, apis: Apis) -> None:
+    @app.get("/v1/events")
+    async def events(domain: str, topic: str, limit: int, after: UUID | datetime | None = None) -> list[EventRecord]:
+        found = [record for record in apis.events if (record.domain, record.topic) == (domain, topic)]
+        if isinstance(after, datetime):
+            found = [record for record in found if record.occurred_at > after]
+        elif after:
+            found = found[[record.event_id for record in found].index(after) + 1 :]
+        return found[:limit]
+
     @app.get("/v1/status")
     async def status() -> MeshStatus:
         dead = DeadLetterCount(topic="tokenizer-ready-v1", error_type="ArtifactMissing", count=2)

@@ -1,12 +1,12 @@
 """A monitor on an in-memory broker, with the real store."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+from aiokafka.structs import TopicPartition
 from fastapi import FastAPI
 from faststream.kafka import KafkaBroker, KafkaMessage, TestKafkaBroker
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -24,6 +24,7 @@ from shared.clock import FakeClock
 from shared.settings import KafkaSettings, OperatorSettings, TelemetrySettings
 from shared.telemetry import Telemetry
 from shared.telemetry_store.sqlite import SqliteTelemetryStore
+from tests.broker.memory import MemoryBatches
 from tests.keys import command_guard
 from tests.unit.monitor import samples
 from tests.unit.monitor.samples import KeptSink, Observed, at
@@ -46,6 +47,9 @@ class Daemon:
         self.store = store
         self.monitor = Monitor(self.bus, store, self.telemetry, clock=self.clock, terms=terms_of(WatchSettings()))
         handlers.register(self.bus, monitor=self.monitor)
+        # The broker in memory has no groups: nobody else would tell the monitor that the domains are its own.
+        self.bus._assignment.on_partitions_assigned([TopicPartition("any", n) for n in range(topics.NUM_PARTITIONS)])
+        self.batches = MemoryBatches(self.bus)
         self.said: list[Event] = []
         self.broker = KafkaBroker()
         for topic in SAID:
@@ -69,8 +73,7 @@ class Daemon:
 
     async def kept(self) -> SqliteTelemetryStore:
         """Return the store once nothing waits for it any more."""
-        async with asyncio.timeout(10):
-            await self.monitor.keeper.drained()
+        await self.batches.stored()
         return self.store
 
     async def hears_telemetry(self, service: Observed) -> None:
@@ -80,7 +83,7 @@ class Daemon:
     async def watches(self, seconds: int, *, slow: bool, from_s: int = 0) -> None:
         """Let seconds pass in which 12 answers a second are given."""
         for second in range(from_s, from_s + seconds):
-            await self.monitor.take_metrics(answers(second, slow=slow))
+            await self.others.broker.publish(answers(second, slow=slow), topics.OTLP_METRICS.name)
             self.clock.set(at(second + 2))
             await self.monitor.tick()
 
@@ -101,12 +104,13 @@ def answers(second: int, *, slow: bool) -> bytes:
 async def running(path: Path) -> AsyncIterator[Daemon]:
     store = SqliteTelemetryStore(path)
     daemon = Daemon(store)
-    async with TestKafkaBroker(daemon.bus.broker, daemon.others.broker, daemon.broker):
+    async with (
+        TestKafkaBroker(daemon.bus.broker, daemon.others.broker, daemon.broker, daemon.batches.broker),
+        daemon.batches.storing(),
+    ):
         await daemon.monitor.restore()
-        writing = asyncio.create_task(daemon.monitor.keeper.run())
         yield daemon
-        writing.cancel()
-        await daemon.monitor.keeper.aclose()
+        await daemon.batches.stored()
     await daemon.http.aclose()
     await store.aclose()
     daemon.telemetry.close()

@@ -90,7 +90,7 @@ async def test_what_the_broker_does_not_take_is_said_later(daemon: Daemon, monke
 
 async def test_expired_telemetry_is_deleted(daemon: Daemon):
     old = example(topics.TRAFFIC_OBSERVED, occurred_at=at(-90 * 3600))
-    await daemon.monitor.take_event(topics.TRAFFIC_OBSERVED, old)
+    await daemon.hears(topics.TRAFFIC_OBSERVED, old)
     await daemon.kept()
     await daemon.monitor.clean_up()
     assert await (await daemon.kept()).events() == ()
