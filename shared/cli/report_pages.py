@@ -17,7 +17,7 @@ from contracts.training import ModelTrained
 from shared.cli.client import check
 from shared.cli.errors import NothingToReport, PackageMissing
 from shared.files import write_atomically
-from shared.report.story import decoded, released, story_of, window_of
+from shared.report.story import TRAFFIC_LAG, decoded, released, story_of, window_of
 from shared.summary import short
 
 PAGE_LIMIT = 10_000
@@ -105,7 +105,7 @@ def _fetched(
         check(response)
         records = RECORDS.validate_json(response.content)
         found += records
-        is_over = bool(window and records and records[-1].occurred_at > window[1])
+        is_over = bool(window and records and records[-1].occurred_at > window[1] + TRAFFIC_LAG)
         if len(records) < PAGE_LIMIT or is_over:
             return decoded(found)
         after = records[-1].event_id

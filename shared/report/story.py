@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 from uuid import UUID
 
@@ -30,6 +30,10 @@ TITLES: dict[type[Event], str] = {
     ReleaseChanged: "release",
     AlertChanged: "alert",
 }
+
+
+TRAFFIC_LAG = timedelta(seconds=10)
+"""The seconds before the end of a rollout are counted so much later at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,6 +229,9 @@ def _of_release(events: Sequence[Event], release: Digest, window: tuple[datetime
                 return event.bundle_digest in wanted
             case ReleaseChanged():
                 return is_near or event in before
+            case TrafficObserved():
+                is_counted = window[0] <= event.occurred_at <= window[1] + TRAFFIC_LAG
+                return is_counted and event.bundle_digest in wanted
             case AlertChanged():
                 return event.occurred_at >= window[0] and event.bundle_digest in wanted
             case CorpusVersioned() | TokenizerReady():

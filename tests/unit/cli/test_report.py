@@ -23,7 +23,7 @@ def test_the_last_release_is_told_by_default(told: Terminal, tmp_path: Path) -> 
     assert result.exit_code == 0, result.output
     assert result.stdout.split() == ["Release", f"{THIRD[:12]}:", str(path)]
     html = path.read_text(encoding="utf-8")
-    assert "20</b> by the model" in html, "all pages of traffic were fetched"
+    assert "21</b> by the model" in html, "all pages of traffic were fetched"
     assert "from scratch" not in html, "the first release is another story"
 
 

@@ -131,6 +131,8 @@ def story_events() -> list[Event]:
     teller.alarmed(281, THIRD, AlertState.FIRING)
     teller.released(282, THIRD, Phase.ROLLING_BACK, {SECOND: 100}, serving=SECOND, cause=Cause.LATENCY)
     teller.released(284, THIRD, Phase.ROLLED_BACK, {SECOND: 100}, serving=SECOND, cause=Cause.ELAPSED)
+    teller.answered(283, THIRD, answers=1)  # told of within the lag
+    teller.answered(400, SECOND, answers=9)
     teller.alarmed(290, THIRD, AlertState.NO_DATA)
     return sorted(teller.events, key=lambda event: event.occurred_at)
 

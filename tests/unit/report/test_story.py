@@ -37,7 +37,7 @@ def test_lineage_goes_from_batches_to_answers(story: Story) -> None:
     assert [batch.received.num_documents for batch in third.batches] == [300]
     assert third.version
     assert (third.version.number, third.tokenizer and third.tokenizer.reused) == (3, True)
-    assert (third.num_answers, third.num_slow, third.num_cache_hits) == (20, 20, 10)
+    assert (third.num_answers, third.num_slow, third.num_cache_hits) == (21, 20, 11)
     assert [point.step for point in third.progress] == [1, 2, 3]
 
 
@@ -79,6 +79,7 @@ def test_a_release_is_told_with_what_it_is_compared_with_and_nothing_else() -> N
     assert story
     assert [bundle.digest for bundle in story.bundles] == [SECOND, THIRD]
     assert {second.bundle_digest for second in story.traffic} == {SECOND, THIRD}
+    assert [bundle.num_answers for bundle in story.bundles] == [90, 21], "the last second was told of after the end"
     assert [alert.ended_as for alert in story.alerts] == ["no-data"], "told although it ended after the rollout"
     assert story.began_at <= min(moment.at for moment in story.moments)
     assert [dict(weights.percent) for weights in story.weights] == [
