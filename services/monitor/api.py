@@ -1,4 +1,4 @@
-"""What the monitor is asked: status, explanations, events and traces; and the operator's word to train now."""
+"""What the monitor is asked: status, explanations and events; and the operator's word to train now."""
 
 from typing import Annotated
 from uuid import UUID, uuid4
@@ -6,11 +6,11 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Header, Query
 from pydantic import AwareDatetime
 
-from contracts.api import Accepted, EventRecord, MeshStatus, TrainNowRequest, Why, WhySpan
+from contracts.api import Accepted, EventRecord, MeshStatus, TrainNowRequest, Why
 from contracts.envelope import Domain
 from contracts.topics import TRAINING_REQUESTED
 from contracts.training import TrainingRequested
-from services.monitor.core.lineage import why, why_span
+from services.monitor.core.lineage import why
 from services.monitor.core.status import has_anything_new
 from services.monitor.run import Monitor
 from shared.bus import Bus
@@ -69,9 +69,5 @@ def routes(bus: Bus, monitor: Monitor, store: TelemetryStore, *, clock: Clock, o
         limit: Limit = 1000,
     ) -> tuple[EventRecord, ...]:
         return await store.events(domain=domain, topic=topic, after=after, limit=limit)
-
-    @router.get("/traces/{trace_id}", summary="The spans of a trace, earliest first")
-    async def trace(trace_id: str, limit: Limit = 1000) -> tuple[WhySpan, ...]:
-        return tuple(why_span(span) for span in await store.spans_of_trace(trace_id, limit=limit))
 
     return router

@@ -5,7 +5,8 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from services.monitor import api, handlers
+from services.monitor import api, handlers, lookups
+from services.monitor.adapters import open_store
 from services.monitor.core.alerts import rule_table
 from services.monitor.core.watch import Terms
 from services.monitor.run import Monitor
@@ -15,7 +16,6 @@ from shared.clock import Clock, SystemClock
 from shared.commands import guard_of
 from shared.daemon import daemon_app, every
 from shared.telemetry import Telemetry
-from shared.telemetry_store.sqlite import SqliteTelemetryStore
 
 SERVICE = "monitor"
 RESTORE_EVERY_S = 1.0
@@ -34,7 +34,7 @@ def build() -> FastAPI:
 def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> FastAPI:
     """Return the monitor on the given bus, telemetry and clock."""
     settings.state_dir.mkdir(parents=True, exist_ok=True)
-    store = SqliteTelemetryStore(settings.state_dir / "telemetry.db")
+    store = open_store(settings.store, settings.state_dir, clock)
     monitor = Monitor(bus, store, telemetry, clock=clock, terms=terms_of(settings.watch))
     handlers.register(bus, monitor=monitor)
     app = daemon_app(
@@ -50,6 +50,7 @@ def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> Fa
         resources=[aclosing(store)],
     )
     app.include_router(api.routes(bus, monitor, store, clock=clock, operator=settings))
+    app.include_router(lookups.routes(store))
     return app
 
 

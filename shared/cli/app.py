@@ -9,14 +9,16 @@ from shared.cli.ask import ask
 from shared.cli.demo import demo
 from shared.cli.exits import Exit, exit_of
 from shared.cli.ingest import ingest
+from shared.cli.logs import logs
 from shared.cli.mesh import down, up
 from shared.cli.report import report
 from shared.cli.rollback import rollback
 from shared.cli.status import status
+from shared.cli.trace import trace
 from shared.cli.why import why
 from shared.errors import PlumblineError
 
-COMMANDS = (up, down, status, ingest, ask, why, rollback, report, demo)
+COMMANDS = (up, down, status, ingest, ask, why, logs, trace, rollback, report, demo)
 
 
 def application() -> typer.Typer:

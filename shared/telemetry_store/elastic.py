@@ -29,7 +29,6 @@ from shared.telemetry_store.records import (
 )
 from shared.telemetry_store.streams import Kind, expired_streams, kinds_of, pattern_of_kind
 
-DEFAULT_PREFIX = "plumbline"
 PAGE = 1_000
 MAX_PATTERN_PAGES = 20
 """20,000 patterns; so many have lost their meaning."""
@@ -46,12 +45,7 @@ class ElasticsearchTelemetryStore:
     """
 
     def __init__(
-        self,
-        api: ElasticsearchApi,
-        *,
-        clock: Clock,
-        prefix: str = DEFAULT_PREFIX,
-        retention: timedelta = DEFAULT_RETENTION,
+        self, api: ElasticsearchApi, *, clock: Clock, prefix: str, retention: timedelta = DEFAULT_RETENTION
     ) -> None:
         self._api = api
         self._prefix = prefix

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from elasticsearch import ApiError, AsyncElasticsearch, NotFoundError, TransportError
 
@@ -35,7 +36,9 @@ class ElasticsearchApi:
     """Calls one cluster."""
 
     def __init__(self, url: str, *, api_key: str | None, timeout_s: float) -> None:
-        self._url = url
+        parts = urlsplit(url)
+        # A name and a password may stand in it.
+        self._url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         self._timeout_s = timeout_s
         self._client = AsyncElasticsearch(
             url, api_key=api_key, request_timeout=timeout_s, max_retries=0, retry_on_timeout=False

@@ -11,7 +11,7 @@ from shared.telemetry_store.bulk import Item, Refusal, item_of, requests_of, ver
 from shared.telemetry_store.documents import Document
 from shared.telemetry_store.elastic_api import ElasticsearchApi, RequestTooLarge
 from shared.telemetry_store.records import StoreUnavailable
-from shared.telemetry_store.streams import Kind, Kinds, has_expired, is_too_far_ahead, pattern_of_kind, stream_of
+from shared.telemetry_store.streams import Kind, Kinds, has_expired, pattern_of_kind, stream_of
 
 PAUSES_S = (0.1, 0.2, 0.4)
 """Between attempts at items that a busy server put off; after them the caller hears of it."""
@@ -52,17 +52,12 @@ class Writer:
 
     def _items(self, kind: Kind, documents: Sequence[Document]) -> list[Item]:
         now = self._clock.now()
-        items, early = [], []
-        for document in documents:
-            item = item_of(stream_of(self._prefix, kind, document.time_ns), document.id, document.fields)
-            if has_expired(kind, document.time_ns, now):
-                self.num_expired += 1
-            elif is_too_far_ahead(kind, document.time_ns, now):
-                early.append(Refusal(item, "its time lies days ahead: see that the clocks agree"))
-            else:
-                items.append(item)
-        self._note(early)
-        return items
+        kept = [document for document in documents if not has_expired(kind, document.time_ns, now)]
+        self.num_expired += len(documents) - len(kept)
+        return [
+            item_of(stream_of(self._prefix, kind, document.time_ns, now), document.id, document.fields)
+            for document in kept
+        ]
 
     async def _create(self, kind: Kind, items: Sequence[Item]) -> None:
         trouble = ""

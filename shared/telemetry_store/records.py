@@ -183,12 +183,12 @@ class TelemetryStore(Protocol):
 
     Raises:
         StoreUnavailable: Any method, within seconds: try again later.
-
-    Attributes:
-        num_refused: Records that could not be kept, since the start.
     """
 
-    num_refused: int
+    @property
+    def num_refused(self) -> int:
+        """Records that could not be kept, since the start."""
+        ...
 
     async def add_spans(self, spans: Sequence[Span]) -> None:
         """Keep spans."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from shared.telemetry_store.records import METRICS_RETENTION
 
 FUTURE = timedelta(days=2)
-"""Records may be dated so far ahead: a clock that is off must not make streams of all the days to come."""
+"""Days that may have streams already: a clock that is off must not make streams of all the days to come."""
 NS_PER_S = 1_000_000_000
 
 
@@ -51,9 +51,16 @@ def kinds_of(retention: timedelta) -> Kinds:
     )
 
 
-def stream_of(prefix: str, kind: Kind, time_ns: int) -> str:
-    """Return the stream of a record, e.g. `plumbline-traces-2026.11.22`."""
-    return f"{prefix}-{kind.name}-{_day_of(time_ns):%Y.%m.%d}" if kind.retention else f"{prefix}-{kind.name}"
+def stream_of(prefix: str, kind: Kind, time_ns: int, now: datetime) -> str:
+    """Return the stream of a record, e.g. `plumbline-traces-2026.11.22`.
+
+    What is dated further ahead than days may have streams lies in the present one; of such records alone a repetition beyond
+    midnight is not told.
+    """
+    if kind.retention is None:
+        return f"{prefix}-{kind.name}"
+    day = _day_of(time_ns)
+    return f"{prefix}-{kind.name}-{day if day <= (now + FUTURE).date() else now.date():%Y.%m.%d}"
 
 
 def pattern_of_kind(prefix: str, kind: Kind) -> str:
@@ -64,11 +71,6 @@ def pattern_of_kind(prefix: str, kind: Kind) -> str:
 def has_expired(kind: Kind, time_ns: int, now: datetime) -> bool:
     """Tell whether a record is older than its kind is kept; such a one is not written, since its stream may be gone."""
     return kind.retention is not None and time_ns < (now - kind.retention).timestamp() * NS_PER_S
-
-
-def is_too_far_ahead(kind: Kind, time_ns: int, now: datetime) -> bool:
-    """Tell whether a record is dated so far in the future that its stream would never expire."""
-    return kind.retention is not None and time_ns > (now + FUTURE).timestamp() * NS_PER_S
 
 
 def expired_streams(prefix: str, kind: Kind, names: list[str], now: datetime) -> list[str]:

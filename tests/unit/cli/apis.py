@@ -1,7 +1,7 @@
 """The HTTP APIs that `plumb` calls, answering with fixed contract bodies and noting what came."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from fastapi import FastAPI, Request
@@ -30,6 +30,7 @@ from contracts.api import (
     WhyStep,
 )
 from contracts.evaluation import Score
+from contracts.lookup import LogLine, LogLines, LogPatternCount, LogPatterns, TraceSpan, TraceView
 from contracts.release import Candidate, Cause, Phase, ReleaseState, Rollout, Route
 
 NOW = datetime(2025, 6, 1, 12, 0, tzinfo=UTC)
@@ -51,6 +52,7 @@ class Apis:
     def __init__(self) -> None:
         self.port = 0
         self.bodies: list[tuple[str, bytes]] = []
+        self.queries: list[str] = []
         self.headers: dict[str, str] = {}
         self.problem: Problem | None = None
         self.num_good = 0
@@ -68,6 +70,7 @@ def _app(apis: Apis) -> FastAPI:
     @app.middleware("http")
     async def note(request: Request, call_next):
         apis.bodies.append((request.url.path, await request.body()))
+        apis.queries.append(request.url.query)
         apis.headers = dict(request.headers)
         if apis.problem and len(apis.bodies) > apis.num_good:
             body = apis.problem.model_dump(exclude_none=True)
@@ -122,6 +125,26 @@ def _add_monitor(app: FastAPI, apis: Apis) -> None:
     async def status() -> MeshStatus:
         dead = DeadLetterCount(topic="tokenizer-ready-v1", error_type="ArtifactMissing", count=2)
         return MeshStatus(at=NOW, domains=(domain_status(),), dead_letters=(dead,))
+
+    @app.get("/v1/logs")
+    async def logs() -> LogLines:
+        return LogLines(logs=log_lines())
+
+    @app.get("/v1/log-patterns")
+    async def log_patterns() -> LogPatterns:
+        pattern = LogPatternCount(
+            service="trainer",
+            pattern="child <n> died",
+            count=1_234,
+            first_seen=NOW,
+            last_seen=NOW,
+            example=log_lines()[1],
+        )
+        return LogPatterns(patterns=(pattern,))
+
+    @app.get("/v1/traces/{subject}")
+    async def trace(subject: str) -> TraceView:
+        return trace_view(subject)
 
     @app.get("/v1/why/{subject}")
     async def why(subject: str) -> Why:
@@ -183,3 +206,33 @@ def walk(subject: str) -> Why:
     )
     bundle = WhyStep(kind="bundle", id=SERVING, event_id=EVENT_ID, detail="sealed", trace_id=TRACE, spans=spans)
     return Why(subject=subject, steps=(bundle, *batches))
+
+
+def log_lines() -> tuple[LogLine, ...]:
+    """Return the newest first."""
+    said = {"code": -9, "exception.type": "ValueError", "exception.stacktrace": "Traceback\n  in x\nValueError: bad\n"}
+    newest = LogLine(
+        at=NOW + timedelta(seconds=1), service="cleaner", level="warning", message="劳动 [red]not markup[/]\x1b[31m\nx",
+        trace_id=None, span_id=None, attributes={},
+    )  # fmt: skip
+    died = LogLine(
+        at=NOW + timedelta(milliseconds=250), service="trainer", level="error", message="child died", trace_id=TRACE,
+        span_id="1", attributes=said,
+    )  # fmt: skip
+    return (newest, died)
+
+
+def trace_view(subject: str) -> TraceView:
+    train = TraceSpan(
+        trace_id=TRACE, span_id="1", parent_span_id="gone", service="trainer", name="train", started_at=NOW,
+        duration_ms=45_000, linked_trace_ids=("d" * 32,), status="ok", attributes={},
+    )  # fmt: skip
+    seal = train.model_copy(
+        update={
+            "span_id": "2", "parent_span_id": "1", "service": "evaluator", "name": "seal", "status": "error",
+            "started_at": NOW + timedelta(seconds=1), "attributes": {"error.type": "KafkaError"}, "linked_trace_ids": (),
+        }
+    )  # fmt: skip
+    logs = tuple(line.model_copy(update={"span_id": "2", "at": NOW + timedelta(seconds=2)}) for line in log_lines())
+    cut = train.model_copy(update={"trace_id": "e" * 32, "service": "cleaner", "name": "cut"})
+    return TraceView(subject=subject, trace_id=TRACE, spans=(train, seal), linked_from=(cut,), logs=logs)

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from contracts import topics
 from contracts.envelope import Event
-from services.monitor import api, handlers
+from services.monitor import api, handlers, lookups
 from services.monitor.app import SERVICE, terms_of
 from services.monitor.run import Monitor
 from services.monitor.settings import WatchSettings
@@ -57,6 +57,7 @@ class Daemon:
         app = FastAPI()
         problems.install(app)
         app.include_router(api.routes(self.bus, self.monitor, store, clock=self.clock, operator=OPERATOR))
+        app.include_router(lookups.routes(store))
         self.http = httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://monitor", headers=AS_OPERATOR
         )

@@ -172,7 +172,7 @@ async def test_why_and_traces_are_answered(daemon: Daemon):
     await daemon.kept()
     walk = Why.model_validate((await daemon.http.get("/v1/why/answer-1")).json())
     assert [step.kind for step in walk.steps] == ["answer", "bundle", "corpus-version"]
-    spans = (await daemon.http.get(f"/v1/traces/{trace_id}")).json()
+    spans = (await daemon.http.get(f"/v1/traces/{trace_id}")).json()["spans"]
     assert [WhySpan.model_validate(found).name for found in spans] == ["answer classify"]
 
 
