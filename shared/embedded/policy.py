@@ -1,8 +1,8 @@
 """What a supervisor does next, decided from what it has seen: pure, `now` is an argument (monotonic seconds).
 
 A process moves down -> starting -> live -> ready, and over stopping back to down. The broker holds its contents in memory, so
-each of its starts opens an epoch: topics are created again and daemons of an older epoch are restarted. A broker that the mesh
-does not run has one epoch only.
+each of its starts opens an epoch: the daemons of the older one end first, topics are created, daemons start. A broker that the
+mesh does not run has one epoch only.
 """
 
 from collections.abc import Mapping
@@ -192,11 +192,14 @@ def decide(mesh: Mapping[str, Watched], *, topics_epoch: int, now: float, policy
     epoch = broker.epoch if broker else EXTERNAL_EPOCH
     broker_serves = broker is None or broker.phase is Phase.READY
     open_epoch = epoch if broker_serves and topics_epoch == epoch else None
+    # A daemon that outlived a broker would commit its old offsets to the next one, and its group never got the first messages.
+    late = any(process.phase is not Phase.DOWN for process in mesh.values() if process.tier is Tier.DAEMON)
     if broker and _overgrown(broker, quiet=is_quiet(mesh, now=now, policy=policy), policy=policy):
         return [Stop(broker.name, planned=True)]
     actions = [
         action
         for process in sorted(mesh.values(), key=lambda process: process.tier)
+        if not (process is broker and process.phase is Phase.DOWN and late)
         if (action := _next_step(process, broker=broker, open_epoch=open_epoch, now=now, policy=policy))
     ]
     if broker_serves and topics_epoch != epoch:

@@ -16,7 +16,7 @@ from shared.embedded.external import Engine, answers
 from shared.embedded.launch import end, kill_all, spawn, strays
 from shared.embedded.layout import SUPERVISOR, Layout, rotate
 from shared.embedded.plan import ProcessSpec
-from shared.embedded.policy import CreateTopics, Phase, RestartPolicy, Start, Stop, Watched
+from shared.embedded.policy import CreateTopics, Phase, RestartPolicy, Start, Stop, Tier, Watched
 from shared.embedded.probes import probe
 from shared.embedded.record import ProcessMark
 from shared.embedded.settings import SupervisorSettings
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 TICK_S = 0.1
 EAGER_POLL_S = 0.2
 """Between two polls of a process that cannot serve yet."""
+QUICK_GRACE_S = 2.0
+"""For a process that is silent, or whose broker has gone: it has nobody to say anything to."""
 ROTATE_S = 10.0
 """Between two looks at the size of the logs."""
 
@@ -189,7 +191,8 @@ class Supervisor:
             case Stop(name, planned):
                 log.warning("%s is %s: stopping it", name, "to begin anew" if planned else "silent")
                 self.watched[name] = policy.stopping(self.watched[name], planned=planned)
-                self._in_background(self._stop(name, grace_s=self.settings.stop_grace_s if planned else 1.0))
+                grace_s = self.settings.stop_grace_s if self.specs[name].tier is Tier.BROKER else QUICK_GRACE_S
+                self._in_background(self._stop(name, grace_s=grace_s))
             case CreateTopics(epoch) if epoch != self._topics_under_way:
                 self._topics_under_way = epoch
                 self._in_background(self._create_topics(epoch))

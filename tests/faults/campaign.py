@@ -41,6 +41,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50, help="of each daemon")
     parser.add_argument("--minutes", type=float, default=60.0, help="give up after so long")
+    parser.add_argument(
+        "--kafka", default=None, help="bootstrap servers of an Apache Kafka; its topics are deleted first"
+    )
+    parser.add_argument("--elasticsearch", default=None, help="URL of an Elasticsearch for telemetry")
     parser.add_argument("--daemons", default=",".join(ALL_DAEMONS))
     parser.add_argument("--state-dir", type=Path, default=None)
     parser.add_argument("--report", type=Path, default=None, help="where the table goes as JSON")
@@ -48,7 +52,7 @@ def main() -> int:
     logging.getLogger("campaign").addHandler(logging.StreamHandler())
     log.setLevel(logging.INFO)
     folder = arguments.state_dir or Path(tempfile.mkdtemp(prefix="faults-"))
-    faults = Faults(layout_of(folder / "mesh"))
+    faults = Faults(layout_of(folder / "mesh"), settings=engines(arguments.kafka, arguments.elasticsearch))
     try:
         ready_s = faults.up()
         log.info("ready after %.1f s in %s", ready_s, folder)
@@ -60,6 +64,14 @@ def main() -> int:
     if arguments.report:
         arguments.report.write_text(json.dumps(report, indent=2, ensure_ascii=False))
     return 0 if report["good"] else 1
+
+
+def engines(kafka: str | None, elasticsearch: str | None) -> dict[str, str]:
+    """Return the settings of a mesh on somebody else's engines."""
+    return {
+        **({"PLUMBLINE_ENGINES__KAFKA": kafka, "PLUMBLINE_ENGINES__FRESH_TOPICS": "true"} if kafka else {}),
+        **({"PLUMBLINE_ENGINES__ELASTICSEARCH": elasticsearch} if elasticsearch else {}),
+    }
 
 
 def run(faults: Faults, daemons: list[str], kills: int, within_s: float) -> tuple[Census, Questions, Feed]:
@@ -109,7 +121,10 @@ def come_to_rest(faults: Faults, feed: Feed) -> None:
     store = faults.store
     eventually(lambda: all(store.read_ref(f"cleaned/{DOMAIN}/{one}") for one in feed.acknowledged), within_s=60)
     asked = {"domain": DOMAIN, "reason": "operator", "batch_ids": [str(one) for one in feed.acknowledged]}
-    response = httpx.post(faults.live.url("monitor", "/v1/training-requests"), json=asked, trust_env=False)
+    response = httpx.post(
+        faults.live.url("monitor", "/v1/training-requests"), json=asked, trust_env=False,
+        headers={"authorization": f"Bearer {faults.layout.token.read_text().strip()}"},
+    )  # fmt: skip
     assert response.status_code in {202, 409}, response.text
     quiet_since, seen = time.monotonic(), faults.release().revision
     deadline = time.monotonic() + REST_WITHIN_S

@@ -10,7 +10,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from contracts.corpus import BatchCleaned, CorpusVersioned, Document
-from contracts.envelope import Event
+from contracts.envelope import Event, derived_id
 from contracts.evaluation import ModelEvaluated
 from contracts.monitoring import TrafficObserved
 from contracts.release import ReleaseChanged
@@ -28,9 +28,10 @@ from contracts.topics import (
     TRAINING_PROGRESSED,
     Topic,
 )
+from services.cleaner.core.cut import CORPUS_NAMESPACE
 from shared.artifacts import ArtifactStore
 from shared.corpus import CorpusManifest, read_manifest, read_shard
-from shared.releases import announced
+from shared.releases import announced, decided_ref
 from shared.runs import Claim
 from tests.embedded.live import Message
 
@@ -66,6 +67,23 @@ def take(
     _releases(census, store, said, judged, domain)
     _traffic(census, said)
     census.counts["dead letters"] = sum(message.topic.endswith("-dlq") for message in said.messages)
+    return census
+
+
+def take_kept(store: ArtifactStore, acknowledged: Mapping[UUID, tuple[Document, ...]], domain: str) -> Census:
+    """Return the census of what is kept alone: where the broker forgot what was said, it must still have come to its end."""
+    census = Census()
+    cleaned = _batches(census, store, acknowledged, domain)
+    versions = _versions(census, store, cleaned, domain)
+    _documents(census, store, versions, acknowledged, cleaned)
+    for digest, manifest in versions:
+        cause = derived_id(CORPUS_NAMESPACE, digest)
+        for topic, service in STAGES:
+            if store.read_ref(f"runs/{service}/{cause}/result") is None:
+                census.lost.append(f"{service} has no result for version {manifest.number}")
+            cause = derived_id(cause, topic.event.__name__ if topic.event else "", "")
+        if store.read_ref(decided_ref(domain, digest)) is None:
+            census.lost.append(f"the judgement of version {manifest.number} was never taken")
     return census
 
 

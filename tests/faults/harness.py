@@ -246,8 +246,11 @@ class Faults:
         data = self.store.read_ref(snapshot_ref(DOMAIN))
         return Snapshot.model_validate_json(data).state if data else ReleaseState()
 
+    def num_versions(self) -> int:
+        latest = self.latest_version()
+        return latest.number if latest else 0
+
     def num_under_way(self) -> int:
         """Return the corpus versions that are not judged yet."""
-        latest = self.latest_version()
         judged = sum(name.endswith("/result") for name in self.store.ref_names("runs/evaluator"))
-        return (latest.number if latest else 0) - judged
+        return self.num_versions() - judged

@@ -80,10 +80,19 @@ def test_daemons_follow_the_broker() -> None:
     mesh["broker"] = crashed(mesh["broker"], now=10)
     stops = [Stop("ingest", planned=True), Stop("trainer", planned=True)]
     assert decide(mesh, topics_epoch=1, now=10, policy=POLICY) == stops
-    assert decide(mesh, topics_epoch=1, now=10.25, policy=POLICY) == [Start("broker", 2), *stops]
+    assert decide(mesh, topics_epoch=1, now=10.25, policy=POLICY) == stops, (
+        "a broker waits for the end of those who knew it"
+    )
+    for name in ("ingest", "trainer"):
+        mesh[name] = stopping(mesh[name], planned=True)
+    assert decide(mesh, topics_epoch=1, now=10.25, policy=POLICY) == []
+    for name in ("ingest", "trainer"):
+        mesh[name] = exited(mesh[name], code=0, now=10.5, policy=POLICY)
+    assert decide(mesh, topics_epoch=1, now=10.5, policy=POLICY) == [Start("broker", 2)]
 
     mesh["broker"] = ready("broker", Tier.BROKER, epoch=2, now=11)
-    assert decide(mesh, topics_epoch=1, now=11, policy=POLICY) == [*stops, CreateTopics(2)]
+    assert decide(mesh, topics_epoch=1, now=11, policy=POLICY) == [CreateTopics(2)]
+    assert decide(mesh, topics_epoch=2, now=11, policy=POLICY) == [Start("ingest", 2), Start("trainer", 2)]
 
 
 def test_daemons_outlive_the_cache() -> None:
@@ -197,6 +206,8 @@ class AnyHistory(RuleBasedStateMachine):
     def check_start(self, process: Watched, epoch: int) -> None:
         assert process.phase is Phase.DOWN
         assert self.now >= process.not_before
+        if process.tier is Tier.BROKER:
+            assert all(one.phase is Phase.DOWN for one in self.mesh.values() if one.tier is Tier.DAEMON)
         if process.tier is Tier.DAEMON:
             broker = self.mesh["broker"]
             assert broker.phase is Phase.READY
