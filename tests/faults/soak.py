@@ -36,27 +36,54 @@ BATCH_S = 20.0
 SETTINGS = {"PLUMBLINE_CORPUS__MIN_NEW_DOCUMENTS": "150", "PLUMBLINE_ROLLOUT__MIN_CANARY_S": "5"}
 GROWTH_PER_HOUR = {SUPERVISOR: 10 * MB, CACHE: 260 * MB, BROKER: 1_500 * MB} | dict.fromkeys(ALL_DAEMONS, 60 * MB)
 """From the second quarter's mean to the last one's, by the hour. The broker forgets nothing until it is recycled."""
+JUDGED_FROM_S = 1200.0
+"""A shorter run says nothing about growth."""
 MOST = {SUPERVISOR: 150 * MB, CACHE: 300 * MB, BROKER: 1_500 * MB} | dict.fromkeys(ALL_DAEMONS, 400 * MB)
 
 log = logging.getLogger("soak")
 
 
+Row = tuple[str, str, int, int]
+"""Kind (process, child or folder), name, pid, bytes."""
+Series = list[tuple[float, int]]
+"""Seconds since the start, bytes."""
+
+
 @dataclass
-class Sampler:
-    """Writes what each process and folder holds, every ten seconds, in a thread.
+class Samples:
+    """What was sampled.
 
     Attributes:
-        memory: By process: (seconds since the start, resident bytes).
-        pids: By process: every pid that was seen.
-        transient: By daemon: the most that one of its child processes held, in bytes.
+        memory: By process, what was resident.
+        pids: By process, every pid that was seen.
+        transient: By daemon, the most that one of its child processes held, in bytes.
+        folders: By folder, the size of its files.
     """
+
+    memory: dict[str, Series] = field(default_factory=lambda: defaultdict(list))
+    pids: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    transient: dict[str, int] = field(default_factory=dict)
+    folders: dict[str, Series] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, seconds: float, row: Row) -> None:
+        kind, name, pid, size = row
+        match kind:
+            case "process":
+                self.memory[name].append((seconds, size))
+                self.pids[name].add(pid)
+            case "child":
+                self.transient[name] = max(self.transient.get(name, 0), size)
+            case "folder":
+                self.folders[name].append((seconds, size))
+
+
+@dataclass
+class Sampler:
+    """Samples every process and folder every ten seconds, in a thread; writes it as it comes."""
 
     faults: Faults
     path: Path
-    memory: dict[str, list[tuple[float, int]]] = field(default_factory=lambda: defaultdict(list))
-    pids: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
-    transient: dict[str, int] = field(default_factory=dict)
-    folders: dict[str, list[tuple[float, int]]] = field(default_factory=lambda: defaultdict(list))
+    samples: Samples = field(default_factory=Samples)
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> "Sampler":
@@ -75,12 +102,14 @@ class Sampler:
             rows.writerow(["seconds", "kind", "name", "pid", "bytes"])
             while True:
                 seconds = round(time.monotonic() - began, 1)
-                rows.writerows([seconds, *row] for row in self._sample(seconds))
+                for row in self._sample():
+                    rows.writerow([seconds, *row])
+                    self.samples.add(seconds, row)
                 file.flush()
                 if self._stop.wait(SAMPLE_S):
                     return
 
-    def _sample(self, seconds: float) -> Iterator[tuple[str, str, int, int]]:
+    def _sample(self) -> Iterator[Row]:
         record = self.faults.live.record
         marks = {process.name: process.mark for process in record.processes} | {SUPERVISOR: record.supervisor}
         for name, mark in marks.items():
@@ -91,22 +120,18 @@ class Sampler:
             except psutil.NoSuchProcess:
                 continue
             if process:
-                self.memory[name].append((seconds, resident))
-                self.pids[name].add(process.pid)
                 yield "process", name, process.pid, resident
             for child in children:
                 yield from self._child(name, child)
         for name in ("artifacts", "logs", "monitor", "trainer", "evaluator", "inference-gateway", "tokenizer-builder"):
             size = sum(path.stat().st_size for path in _files(self.faults.layout.root / name))
-            self.folders[name].append((seconds, size))
             yield "folder", name, 0, size
 
-    def _child(self, name: str, child: psutil.Process) -> Iterator[tuple[str, str, int, int]]:
+    def _child(self, name: str, child: psutil.Process) -> Iterator[Row]:
         try:
             resident = child.memory_info().rss
         except psutil.NoSuchProcess:
             return
-        self.transient[name] = max(self.transient.get(name, 0), resident)
         yield "child", name, child.pid, resident
 
 
@@ -125,22 +150,39 @@ def main() -> int:
     parser.add_argument("--answers-per-s", type=float, default=20.0)
     parser.add_argument("--state-dir", type=Path, default=None)
     parser.add_argument("--csv", type=Path, default=Path("soak.csv"))
+    parser.add_argument("--judge", action="store_true", help="only judge the samples of an earlier run")
     arguments = parser.parse_args()
+    if arguments.judge:
+        return report(read(arguments.csv), [])
     log.addHandler(logging.StreamHandler())
     log.setLevel(logging.INFO)
     folder = arguments.state_dir or Path(tempfile.mkdtemp(prefix="soak-"))
     faults = Faults(layout_of(folder / "mesh"), settings=SETTINGS, module=MODULE)
     try:
         log.info("ready after %.1f s in %s, samples in %s", faults.up(), folder, arguments.csv)
-        sampler, said = soak(faults, arguments.minutes * 60, arguments.answers_per_s, arguments.csv)
+        samples, said = soak(faults, arguments.minutes * 60, arguments.answers_per_s, arguments.csv)
     finally:
         faults.down()
-    complaints = [*said, *judge(sampler)]
-    print(table(sampler), *complaints, "good" if not complaints else "NOT GOOD", sep="\n", flush=True)  # noqa: T201
+    return report(samples, said)
+
+
+def report(samples: "Samples", said: list[str]) -> int:
+    """Print the table and the complaints; return the exit code."""
+    complaints = [*said, *judge(samples)]
+    print(table(samples), *complaints, "good" if not complaints else "NOT GOOD", sep="\n", flush=True)  # noqa: T201
     return 1 if complaints else 0
 
 
-def soak(faults: Faults, seconds: float, answers_per_s: float, path: Path) -> tuple[Sampler, list[str]]:
+def read(path: Path) -> "Samples":
+    """Return the samples that an earlier run wrote."""
+    samples = Samples()
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            samples.add(float(row["seconds"]), (row["kind"], row["name"], int(row["pid"]), int(row["bytes"])))
+    return samples
+
+
+def soak(faults: Faults, seconds: float, answers_per_s: float, path: Path) -> tuple[Samples, list[str]]:
     """Load the mesh for so long, let it come to rest, and count; return the samples and what is wrong."""
     feed, questions = Feed(faults.live), Questions(faults.live, per_s=answers_per_s)
     deadline = time.monotonic() + seconds
@@ -160,45 +202,44 @@ def soak(faults: Faults, seconds: float, answers_per_s: float, path: Path) -> tu
     log.info("census: %s", census.counts)
     log.info("questions %d, answered %d, refused %s", questions.num_sent, questions.num_answered, questions.num_refused)
     restarts = {process.name: process.restarts for process in faults.live.record.processes if process.restarts}
-    return sampler, [
+    return sampler.samples, [
         *census.lost,
         *census.doubled,
         *(f"{name} ended {count} times" for name, count in restarts.items()),
     ]
 
 
-def judge(sampler: Sampler) -> list[str]:
+def judge(samples: Samples) -> list[str]:
     """Return which processes grow beyond their bounds."""
     complaints = []
-    for name, samples in sampler.memory.items():
-        most, growth = max(size for _, size in samples), growth_per_hour(samples)
+    for name, sizes in samples.memory.items():
+        most, growth = max(size for _, size in sizes), growth_per_hour(sizes)
         if most > MOST[name]:
             complaints.append(f"{name} held {most / MB:.0f} MB, {MOST[name] / MB:.0f} are allowed")
-        if growth > GROWTH_PER_HOUR[name] and samples[-1][0] >= 600:
-            complaints.append(
-                f"{name} grows by {growth / MB:.0f} MB an hour, {GROWTH_PER_HOUR[name] / MB:.0f} are allowed"
-            )
+        if growth > GROWTH_PER_HOUR[name] and sizes[-1][0] >= JUDGED_FROM_S:
+            allowed = GROWTH_PER_HOUR[name] / MB
+            complaints.append(f"{name} grows by {growth / MB:.0f} MB an hour, {allowed:.0f} are allowed")
     return complaints
 
 
-def growth_per_hour(samples: list[tuple[float, int]]) -> float:
+def growth_per_hour(sizes: Series) -> float:
     """Return the slope over all but the first quarter, in bytes an hour: what is loaded once counts as no growth."""
-    settled = samples[len(samples) // 4 :]
+    settled = sizes[len(sizes) // 4 :]
     if len(settled) < 3:
         return 0.0
     return 3600 * linear_regression([at for at, _ in settled], [size for _, size in settled]).slope
 
 
-def table(sampler: Sampler) -> str:
+def table(samples: Samples) -> str:
     lines = ["| | first quarter, MB | last quarter, MB | most, MB | slope, MB/h | pids | its children, most MB |"]
     lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
-    for name, samples in {**sampler.memory, **{f"{one}/": sizes for one, sizes in sampler.folders.items()}}.items():
-        quarter = max(1, len(samples) // 4)
-        first, last = (fmean(size for _, size in part) / MB for part in (samples[:quarter], samples[-quarter:]))
-        most = max(size for _, size in samples) / MB
-        child = sampler.transient.get(name, 0) / MB
-        pids = len(sampler.pids[name]) if name in sampler.pids else "-"
-        slope = growth_per_hour(samples) / MB
+    for name, sizes in {**samples.memory, **{f"{one}/": sizes for one, sizes in samples.folders.items()}}.items():
+        quarter = max(1, len(sizes) // 4)
+        first, last = (fmean(size for _, size in part) / MB for part in (sizes[:quarter], sizes[-quarter:]))
+        most = max(size for _, size in sizes) / MB
+        child = samples.transient.get(name, 0) / MB
+        pids = len(samples.pids[name]) if name in samples.pids else "-"
+        slope = growth_per_hour(sizes) / MB
         lines.append(f"| {name} | {first:.0f} | {last:.0f} | {most:.0f} | {slope:+.1f} | {pids} | {child:.0f} |")
     return "\n".join(lines)
 
