@@ -72,10 +72,10 @@ def kafka_server() -> Iterator[str]:
         yield given
         return
     need_docker("PLUMBLINE_TEST_KAFKA", "host:port of an Apache Kafka whose topics may be emptied")
-    from testcontainers.kafka import KafkaContainer  # (its module reads files at import)
-
-    with KafkaContainer(KAFKA_IMAGE).with_kraft() as container:
-        yield container.get_bootstrap_server()
+    with Network() as network:
+        port = free_port()
+        with _broker(1, port, network, nodes=(1,)):
+            yield f"127.0.0.1:{port}"
 
 
 @contextmanager
@@ -136,22 +136,24 @@ def kafka_cluster() -> Iterator[Cluster]:
     with ExitStack() as stack:
         network = stack.enter_context(Network())
         ports = {n: free_port() for n in NODES}
-        brokers = {n: stack.enter_context(_broker(n, ports[n], network)) for n in NODES}
+        brokers = {n: stack.enter_context(_broker(n, ports[n], network, nodes=NODES)) for n in NODES}
         servers = ",".join(f"127.0.0.1:{port}" for port in ports.values())
         yield Cluster(servers, lambda n: brokers[n].get_wrapped_container().kill(), lambda: _start_all(brokers))
 
 
-def _broker(n: int, port: int, network: Network) -> DockerContainer:
+def _broker(n: int, port: int, network: Network, *, nodes: tuple[int, ...]) -> DockerContainer:
+    """Return a broker that is its own controller too; its copies are three in sync on two, where there are three nodes."""
+    copies, in_sync = (str(len(nodes)), str((len(nodes) + 1) // 2))
     settings = {
         "KAFKA_NODE_ID": str(n), "KAFKA_PROCESS_ROLES": "broker,controller", "CLUSTER_ID": "4L6g3nShT-eMCtK--X86sw",
-        "KAFKA_CONTROLLER_QUORUM_VOTERS": ",".join(f"{one}@kafka{one}:9093" for one in NODES),
+        "KAFKA_CONTROLLER_QUORUM_VOTERS": ",".join(f"{one}@kafka{one}:9093" for one in nodes),
         "KAFKA_LISTENERS": f"INSIDE://:9092,OUTSIDE://:{port},CONTROLLER://:9093",
         "KAFKA_ADVERTISED_LISTENERS": f"INSIDE://kafka{n}:9092,OUTSIDE://127.0.0.1:{port}",
         "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "INSIDE:PLAINTEXT,OUTSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "KAFKA_INTER_BROKER_LISTENER_NAME": "INSIDE", "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
-        "KAFKA_DEFAULT_REPLICATION_FACTOR": "3", "KAFKA_MIN_INSYNC_REPLICAS": "2",
-        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "3", "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "3",
-        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "2", "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+        "KAFKA_DEFAULT_REPLICATION_FACTOR": copies, "KAFKA_MIN_INSYNC_REPLICAS": in_sync,
+        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": copies, "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": copies,
+        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": in_sync, "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
         "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false", "KAFKA_HEAP_OPTS": "-Xms256m -Xmx512m",
     }  # fmt: skip
     container = DockerContainer(KAFKA_IMAGE).with_envs(**settings).with_bind_ports(port, port)
