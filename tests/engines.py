@@ -6,6 +6,7 @@
 import shlex
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ OWN_TOPICS = tuple(
 )
 BROKERS_DEFAULT = -1
 NODES = (1, 2, 3)
-START_S = 90
+START_S = 180
+"""On two busy cores a Kafka takes a minute."""
 
 
 class EngineAddresses(BaseSettings):
@@ -75,6 +77,7 @@ def kafka_server() -> Iterator[str]:
     with Network() as network:
         port = free_port()
         with _broker(1, port, network, nodes=(1,)):
+            _await_kafka(f"127.0.0.1:{port}")
             yield f"127.0.0.1:{port}"
 
 
@@ -138,6 +141,7 @@ def kafka_cluster() -> Iterator[Cluster]:
         ports = {n: free_port() for n in NODES}
         brokers = {n: stack.enter_context(_broker(n, ports[n], network, nodes=NODES)) for n in NODES}
         servers = ",".join(f"127.0.0.1:{port}" for port in ports.values())
+        _await_kafka(servers)
         yield Cluster(servers, lambda n: brokers[n].get_wrapped_container().kill(), lambda: _start_all(brokers))
 
 
@@ -158,6 +162,19 @@ def _broker(n: int, port: int, network: Network, *, nodes: tuple[int, ...]) -> D
     }  # fmt: skip
     container = DockerContainer(KAFKA_IMAGE).with_envs(**settings).with_bind_ports(port, port)
     return container.with_network(network).with_network_aliases(f"kafka{n}")
+
+
+def _await_kafka(bootstrap_servers: str) -> None:
+    """Wait until the brokers answer; Docker takes connections to them from the start."""
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            KafkaAdminClient(bootstrap_servers=bootstrap_servers.split(","), bootstrap_timeout_ms=2_000).close()
+        except KafkaError:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return
 
 
 def _start_all(brokers: Mapping[int, DockerContainer]) -> None:

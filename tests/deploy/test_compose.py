@@ -25,6 +25,7 @@ from tests.deploy.composed import (
     mounts,
 )
 from tests.docs import tables
+from tests.engines import ELASTICSEARCH_IMAGE, KAFKA_IMAGE, REDIS_IMAGE
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 READ_BY = [(reader, setting.variable) for reader, setting in tables.all_settings()]
@@ -232,6 +233,11 @@ def test_images_are_pinned_by_tag(name: str) -> None:
     if name in OURS:
         assert tag == PROJECT["version"]
         assert repository == f"plumbline/{OURS[name]['build']['target']}"
+
+
+def test_the_engines_of_the_tests_are_those_of_the_composition() -> None:
+    engines = {"kafka": KAFKA_IMAGE, "redis": REDIS_IMAGE, "elasticsearch": ELASTICSEARCH_IMAGE}
+    assert {name: SERVICES[name]["image"] for name in engines} == engines
 
 
 def test_every_image_ends_as_somebody_else_than_root() -> None:
