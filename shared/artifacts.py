@@ -122,6 +122,12 @@ def _open(url: str) -> Blobs:
     scheme, _, place = url.partition("://")
     if scheme == "file":
         return FolderBlobs(Path(place))
+    if scheme == "s3":
+        # Here, since s3fs is an extra: only those who have a bucket install it.
+        from shared.bucket import BucketBlobs, S3Settings  # noqa: PLC0415
+
+        bucket, _, prefix = place.partition("/")
+        return BucketBlobs(bucket, prefix.strip("/"), S3Settings())
     msg = f"artifacts cannot be kept under {url!r}: expected file:///path or s3://bucket/prefix"
     raise ValueError(msg)
 

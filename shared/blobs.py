@@ -3,7 +3,6 @@
 A blob is replaced whole, and only if it still is what the writer thinks it is (compare and set).
 """
 
-import errno
 import hashlib
 import io
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import IO, Final, NewType, Protocol
 
 from filelock import FileLock, Timeout
 
+from shared.disk import is_full
 from shared.errors import RefConflict, StorageFull, StorageUnavailable
 from shared.files import make_folders, replacing
 
@@ -34,8 +34,6 @@ CHUNK_BYTES = 1 << 20
 NUM_LOCKS = 256
 LOCK_TIMEOUT_S = 10.0
 """A writer holds a lock for milliseconds; one that is stopped in the middle holds up whoever shares it."""
-
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Blobs(Protocol):
@@ -163,7 +161,7 @@ def _named_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
+        if is_full(error):
             msg = f"cannot {doing}: the storage is full ({error.strerror})"
             next_step = "free space in the folder of artifacts and in the state directory; the work goes on by itself"
             raise StorageFull(msg, next_step=next_step) from error

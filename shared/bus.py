@@ -45,7 +45,15 @@ from contracts.topics import (
 from shared.batches import BatchConsumer, Store
 from shared.clock import SystemClock
 from shared.commands import CommandGuard, Place
-from shared.errors import NotTheWriter, PermanentError, PlumblineError, TransientError
+from shared.disk import is_full
+from shared.errors import (
+    NotTheWriter,
+    PermanentError,
+    PlumblineError,
+    RunInterrupted,
+    StorageUnavailable,
+    TransientError,
+)
 from shared.messages import cloudevent_headers, decode
 from shared.settings import KafkaSettings
 from shared.telemetry import Telemetry
@@ -111,6 +119,7 @@ class Bus:
         self._settings = settings
         self._leaving: asyncio.Task[None] | None = None
         self._stopped_because: str | None = None
+        self._waits_for: str | None = None
         self._under_way: dict[str, float] = {}
         self.broker = KafkaBroker(
             settings.bootstrap_servers.split(","),
@@ -252,8 +261,8 @@ class Bus:
     @property
     def unready_because(self) -> str | None:
         """Why messages are not handled at present, or None."""
-        if self._stopped_because:
-            return self._stopped_because
+        if self._stopped_because or self._waits_for:
+            return self._stopped_because or self._waits_for
         if self._num_groups and not self._assignment.joined:
             return "the consumer group has not been joined yet"
         return None
@@ -312,6 +321,15 @@ class Bus:
             )
 
     async def _handle(self, message: KafkaMessage, handlers: Mapping[Topic, Handler]) -> None:
+        try:
+            await self._call(message, handlers)
+        except Exception as error:
+            if isinstance(error, (StorageUnavailable, RunInterrupted)) or is_full(error):
+                self._waits_for = f"{type(error).__name__}: {error}"
+            raise
+        self._waits_for = None
+
+    async def _call(self, message: KafkaMessage, handlers: Mapping[Topic, Handler]) -> None:
         topic = TOPICS_BY_NAME[_record(message).topic]
         if topic.event is None:
             await handlers[topic](message.body)
@@ -445,8 +463,9 @@ def _checked(handlers: Mapping[Topic, Handler], table: tuple[Topic, ...], verb: 
 
 
 def _is_transient(error: BaseException) -> bool:
-    return isinstance(error, (TransientError, KafkaError, OSError, TimeoutError)) and not isinstance(
-        error, (PermanentError, MessageSizeTooLargeError)
+    return is_full(error) or (
+        isinstance(error, (TransientError, KafkaError, OSError, TimeoutError))
+        and not isinstance(error, (PermanentError, MessageSizeTooLargeError))
     )
 
 

@@ -20,12 +20,15 @@ from typing import Any, TypeVar
 import psutil
 from pydantic import BaseModel
 
-from shared.errors import ChildCrashed, PermanentError, RunFailed
+from shared.disk import is_full
+from shared.errors import ChildCrashed, PermanentError, RunFailed, RunInterrupted, TransientError
 from shared.files import write_atomically
 
 RESULT = "result.json"
 CANNOT_BE_DONE = 65
 """EX_DATAERR of sysexits.h."""
+NOT_NOW = 75
+"""EX_TEMPFAIL: something that the job needs is away or full; another attempt resumes it."""
 NICENESS = 10
 """Long work yields to serving: beside it, on the same two cores, users are answered within their limit."""
 MAX_NICENESS = 19
@@ -59,6 +62,7 @@ async def run_child(
 
     Raises:
         RunFailed: The job cannot be done.
+        RunInterrupted: It cannot go on at the moment; its folder stays.
         ChildCrashed: The child died five times; its folder stays, so that the next attempt resumes.
     """
     result = job.with_name(RESULT)
@@ -68,6 +72,10 @@ async def run_child(
             return dict(json.loads(result.read_text()))
         if code == CANNOT_BE_DONE:
             raise RunFailed(last_words or f"{module} refused its job")
+        if code == NOT_NOW:
+            raise RunInterrupted(
+                last_words or f"{module} cannot go on", next_step="it goes on by itself when that is gone"
+            )
         log.warning("child died", extra={"child": module, "code": code, "start": start, "last_words": last_words})
         await asyncio.sleep(RESTART_PAUSE_S)
     msg = f"{module} died {MAX_STARTS} times, the last time with code {code}: {last_words}"
@@ -144,7 +152,8 @@ def do_job(job_file: Path, kind: type[Job], work: Callable[[Job, Path], BaseMode
     Args:
         job_file: What `run_child` was given.
         kind: The job's model.
-        work: Takes the job and its folder, returns the result; a permanent error is told in the last line of standard error.
+        work: Takes the job and its folder, returns the result; a permanent error, or one that passes, is told in the last line of
+            standard error.
     """
     result_file = job_file.with_name(RESULT)
     try:
@@ -154,6 +163,11 @@ def do_job(job_file: Path, kind: type[Job], work: Callable[[Job, Path], BaseMode
     except PermanentError as error:
         sys.stderr.write(f"{error}\n")
         return CANNOT_BE_DONE
+    except (TransientError, OSError) as error:
+        if not isinstance(error, TransientError) and not is_full(error):
+            raise
+        sys.stderr.write(f"{error}\n")
+        return NOT_NOW
     return 0
 
 

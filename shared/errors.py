@@ -15,6 +15,7 @@ PlumblineError
 |   +-- ChildCrashed            the child process of a run died again and again
 +-- TransientError              retrying can help: the message stays where it is
 |   +-- RunClaimed              another process works on the same run
+|   +-- RunInterrupted          long work cannot go on at the moment; it resumes
 |   +-- RefConflict             another writer replaced a ref first
 |   +-- NotTheWriter            another member of the group has the domain, or soon will
 |   +-- StorageUnavailable      artifacts cannot be read or written at the moment
@@ -93,6 +94,10 @@ class TransientError(PlumblineError):
 
 class RunClaimed(TransientError):
     """Another process works on the same run."""
+
+
+class RunInterrupted(TransientError):
+    """Long work cannot go on at the moment, e.g. since the disk is full; it resumes from its last checkpoint."""
 
 
 class RefConflict(TransientError):

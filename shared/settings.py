@@ -44,7 +44,7 @@ class ArtifactSettings(Group):
     """Where artifacts and refs are."""
 
     url: str
-    """An fsspec URL: file:///path or s3://bucket/prefix."""
+    """Where: file:///path, or s3://bucket/prefix with the `s3` extra installed."""
 
 
 class TelemetrySettings(Group):

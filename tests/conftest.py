@@ -21,6 +21,7 @@ from shared.settings import KafkaSettings
 from shared.topics_admin import create_topics
 from tests import engines
 from tests.keys import write_keys
+from tests.s3.running import BUCKET, S3Server, running_s3
 
 START_S = 10.0
 
@@ -117,3 +118,19 @@ def _await_listening(process: subprocess.Popen[bytes], port: int) -> None:
         time.sleep(0.01)
     msg = f"the broker did not start: exit code {process.poll()}"
     raise RuntimeError(msg)
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 API server; tests take a prefix of their own."""
+    with running_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_url(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A store in the server's bucket that is this test's own; settings and requests too."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    s3_server.forget_requests()
+    return f"s3://{BUCKET}/{uuid4().hex}"

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable
 
 from aiokafka.errors import KafkaError
@@ -15,6 +16,8 @@ from services.cleaner.ledger import Version
 from services.cleaner.versions import Versions
 from shared.bus import Bus
 from shared.clock import Clock
+from shared.disk import is_full
+from shared.errors import TransientError
 from shared.telemetry import Telemetry, current_traceparent, links_to
 
 log = logging.getLogger(__name__)
@@ -70,8 +73,10 @@ class Cutter:
                 await self._announce(version)
             for domain in await self._domains():
                 await self._act(domain)
-        except (KafkaError, IncorrectState) as error:
-            log.warning("corpus version not announced, will try again", extra={"error": repr(error)})
+        except (KafkaError, IncorrectState, TransientError, OSError, sqlite3.Error) as error:
+            if isinstance(error, sqlite3.Error) and not is_full(error):
+                raise
+            log.warning("corpus version not cut or announced, will try again", extra={"error": repr(error)})
 
     async def _unannounced(self) -> list[Version]:
         async with self._lock:

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from typer.main import get_command
 
 from contracts.topics import ALL_DAEMONS, DAY_H, TOPICS, Topic
+from shared.bucket import S3Settings
 from shared.cli.app import application
 from shared.cli.settings import MeshSettings
 from shared.embedded.settings import EmbeddedSettings
@@ -128,7 +129,7 @@ def all_settings() -> Iterator[tuple[str, Setting]]:
     for daemon in ALL_DAEMONS:
         module = import_module(f"services.{daemon.replace('-', '_')}.settings")
         # The gateway keeps the operator's secret apart from its settings.
-        for kind in (_settings_class(module), *((OperatorSettings,) if daemon == GATEWAY else ())):
+        for kind in (_settings_class(module), S3Settings, *((OperatorSettings,) if daemon == GATEWAY else ())):
             yield from ((daemon, setting) for setting in _of_class(kind, PREFIX, None))
     yield from (("`plumb`", setting) for setting in _of_class(MeshSettings, PREFIX, None))
 

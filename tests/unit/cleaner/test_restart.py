@@ -94,7 +94,7 @@ async def test_what_the_broker_could_not_be_told_is_told_at_a_later_tick(
         with monkeypatch.context() as patched:
             patched.setattr(cleaner.bus, "publish", away)
             await cleaner.later(5)
-        assert [record.message for record in caplog.records] == ["corpus version not announced, will try again"]
+        assert [record.message for record in caplog.records] == ["corpus version not cut or announced, will try again"]
         await cleaner.later(0.5)
         assert [version.number for version in cleaner.of(CORPUS_VERSIONED)] == [1]
 

@@ -23,6 +23,7 @@ STATUSES = {
     "RunFailed": 422,
     "TransientError": 503,
     "RunClaimed": 503,
+    "RunInterrupted": 503,
     "RefConflict": 503,
     "NotTheWriter": 503,
     "StorageUnavailable": 503,
