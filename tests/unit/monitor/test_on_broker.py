@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -11,7 +11,7 @@ import pytest
 
 from contracts import topics
 from contracts.api import MeshStatus, Why
-from contracts.monitoring import AlertState
+from contracts.monitoring import AlertState, TrafficObserved
 from services.monitor.app import SERVICE, wire
 from services.monitor.settings import Settings
 from shared.bus import Bus
@@ -29,6 +29,12 @@ pytestmark = pytest.mark.broker
 
 @asynccontextmanager
 async def running_monitor(kafka: KafkaSettings, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with running_member(kafka, folder) as (_, http):
+        yield http
+
+
+@asynccontextmanager
+async def running_member(kafka: KafkaSettings, folder: Path) -> AsyncIterator[tuple[Bus, httpx.AsyncClient]]:
     settings = Settings(state_dir=folder / "monitor", artifacts=ArtifactSettings(url=folder.as_uri()), kafka=kafka)
     telemetry = Telemetry(SERVICE, TelemetrySettings(), KeptSink())
     app = wire(settings, Bus(SERVICE, kafka, telemetry), telemetry, SystemClock())
@@ -39,7 +45,7 @@ async def running_monitor(kafka: KafkaSettings, folder: Path) -> AsyncIterator[h
 
     async with app.router.lifespan_context(app), http:
         await until(ready)
-        yield http
+        yield app.state.bus, http
 
 
 def observed_gateway(kafka: KafkaSettings, folder: Path) -> Observed:
@@ -112,3 +118,48 @@ async def test_bytes_that_are_no_telemetry_become_dead_letters_and_the_rest_is_k
 
         await until(kept)
         assert (await http.get("/readyz")).status_code == 200
+
+
+async def test_of_two_monitors_only_the_owner_speaks_and_the_other_goes_on_where_it_fell_silent(
+    kafka: KafkaSettings, tmp_path: Path
+):
+    observed = Inbox()
+    bus = make_bus("release-manager", kafka, {topics.TRAFFIC_OBSERVED: observed})
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(running(bus))
+        members = {}
+        for name in "ab":
+            own = await stack.enter_async_context(AsyncExitStack())
+            member, _ = await own.enter_async_context(running_member(kafka, tmp_path / name))
+            members[member] = own
+        await until(lambda: [member.owns("law") for member in members].count(True) == 1)
+        gateway = observed_gateway(kafka, tmp_path)
+        num_answers = 0
+
+        async def answer_for_ever() -> None:
+            nonlocal num_answers
+            while True:
+                gateway.answer(20, digest=A)
+                num_answers += 1
+                await asyncio.sleep(0.05)
+
+        answering = asyncio.create_task(answer_for_ever())
+        try:
+            await until(lambda: len(observed.events) >= 3)
+            owner = next(member for member in members if member.owns("law"))
+            num_before = len(observed.events)
+            assert len({event.second for event in observed.events}) == num_before, "both spoke"
+            await members[owner].aclose()
+            await until(lambda: len({event.second for event in observed.events}) >= num_before + 5, within_s=40)
+        finally:
+            answering.cancel()
+        await asyncio.to_thread(gateway.telemetry.close)
+        await until(lambda: counted(observed.events) >= num_answers)
+    # What both said of a second has one id and says the same; together they leave no answer out.
+    assert counted(observed.events) == num_answers
+    assert len({event.event_id for event in observed.events}) == len({event.second for event in observed.events})
+
+
+def counted(events: Sequence[TrafficObserved]) -> int:
+    """Return the answers in seconds of traffic, as a consumer counts them: one event a second."""
+    return sum({event.second: event.num_answers for event in reversed(events)}.values())
