@@ -156,6 +156,14 @@ def test_what_a_service_waits_for_is_there() -> None:
                 assert other in ONE_SHOTS, f"{name} waits for the end of what does not end"
 
 
+def test_the_dashboards_are_loaded_into_this_kibana_from_this_store() -> None:
+    known = {variable for reader, variable in READ_BY if reader == "`python -m shared.kibana`"}
+    assert environment("dashboards") == {"PLUMBLINE_KIBANA__URL": "http://kibana:5601"}
+    assert set(environment("dashboards")) <= known
+    assert SERVICES["dashboards"]["entrypoint"] == ["python", "-m", "shared.kibana"]
+    assert environment("monitor")["PLUMBLINE_STORE__URL"] == environment("kibana")["ELASTICSEARCH_HOSTS"]
+
+
 def test_nothing_waits_for_kibana() -> None:
     assert [name for name, service in SERVICES.items() if "kibana" in service.get("depends_on", {})] == []
 

@@ -20,6 +20,7 @@ from shared.bucket import S3Settings
 from shared.cli.app import application
 from shared.cli.settings import MeshSettings
 from shared.embedded.settings import EmbeddedSettings
+from shared.kibana.load import Settings as KibanaLoading
 from shared.settings import DaemonSettings, OperatorSettings
 
 README = Path(__file__).parents[2] / "README.md"
@@ -132,6 +133,7 @@ def all_settings() -> Iterator[tuple[str, Setting]]:
         for kind in (_settings_class(module), S3Settings, *((OperatorSettings,) if daemon == GATEWAY else ())):
             yield from ((daemon, setting) for setting in _of_class(kind, PREFIX, None))
     yield from (("`plumb`", setting) for setting in _of_class(MeshSettings, PREFIX, None))
+    yield from (("`python -m shared.kibana`", setting) for setting in _of_class(KibanaLoading, PREFIX, None))
 
 
 def _settings_class(module: ModuleType) -> type[DaemonSettings]:
