@@ -57,6 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--engines", action="store_true", help="use Apache Kafka, Elasticsearch and Redis; see tests/engines.py"
     )
+    parser.addoption("--compose", action="store_true", help="start compose.yaml; see tests/deploy/test_running.py")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -66,6 +67,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("tansu" if real else "engine"):
             item.add_marker(skip)
+        if item.get_closest_marker("compose") and not config.getoption("--compose"):
+            item.add_marker(
+                pytest.mark.skip(reason="starts compose.yaml for many minutes: pytest --compose tests/deploy")
+            )
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ They were never run in a Kibana: there is none here.
 import email
 import http.server
 import json
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -13,11 +14,13 @@ from typing import Any
 import httpx
 import pytest
 
+from contracts.telemetry import METRICS
 from shared.kibana import load as loading
 from shared.kibana.load import KibanaRefused, Settings, load
 from shared.kibana.objects import COLUMNS, DASHBOARD, LAYER, TYPE_VERSIONS, ndjson, saved_objects
 from shared.kibana.panels import PANELS
 from shared.telemetry_store.elastic_templates import FIELDS
+from shared.telemetry_store.patterns import level_name, level_of
 from shared.telemetry_store.records import DEFAULT_RETENTION
 from shared.telemetry_store.streams import kinds_of, pattern_of_kind
 
@@ -120,6 +123,21 @@ def test_a_panels_query_asks_for_fields_that_are_there(panel: Any) -> None:
         field, _, value = panel.query.partition(" : ")
         assert fields_of(panel.records)[field] == "keyword"
         assert value
+
+
+def test_levels_that_are_asked_for_are_levels_that_the_store_writes() -> None:
+    asked = {
+        level
+        for panel in PANELS
+        if panel.query.startswith("log.level")
+        for level in re.findall(r'"(\w+)"', panel.query)
+    }
+    assert asked == {level_name(level_of(severity)) for severity in ("WARN", "ERROR", "FATAL")}
+
+
+def test_metrics_that_are_asked_for_are_metrics_that_are_measured() -> None:
+    asked = {panel.query.split('"')[1] for panel in PANELS if panel.records == "metrics"}
+    assert asked <= {metric.name for metric in METRICS}
 
 
 def test_the_saved_search_lists_fields_that_are_there() -> None:
