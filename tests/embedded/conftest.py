@@ -101,7 +101,16 @@ class Mesh:
 @pytest.fixture
 def mesh(tmp_path: Path) -> Iterator[Mesh]:
     """A mesh that is not up yet; whatever a test leaves of it is ended."""
-    mesh = Mesh(layout_of(tmp_path / "state"))
+    yield from ended(Mesh(layout_of(tmp_path / "state")))
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Mesh]:
+    """Another one."""
+    yield from ended(Mesh(layout_of(tmp_path / "other")))
+
+
+def ended(mesh: Mesh) -> Iterator[Mesh]:
     yield mesh
     for supervisor in mesh.supervisors:
         if supervisor.poll() is None:

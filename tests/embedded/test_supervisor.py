@@ -140,6 +140,27 @@ def test_a_second_supervisor_says_what_runs_where_and_what_to_do(mesh: Mesh) -> 
     assert json.loads(mesh.layout.record.read_text())["phase"] == "ready"
 
 
+def test_two_meshes_live_side_by_side_and_one_ends_without_the_other(mesh: Mesh, other: Mesh) -> None:
+    first, second = mesh.up(), other.up()
+
+    ports = [process.port for record in (first, second) for process in record.processes]
+    assert len(set(ports)) == len(ports) == 2 * len(first.processes)
+    pids = {process.name: mesh.pid(process.name) for process in first.processes}
+    assert mesh.layout.token.read_text() != other.layout.token.read_text()
+    for name in NAMES:
+        assert mesh.get(name, "/environment").json()["PLUMBLINE_MESH"] == str(mesh.layout.root)
+        assert other.get(name, "/environment").json()["PLUMBLINE_MESH"] == str(other.layout.root)
+
+    psutil.Process(other.pid("broker")).kill()
+    other.restarted("broker", since=next(one.mark.pid for one in second.processes if one.name == "broker" and one.mark))
+    other.down(signal.SIGKILL)
+    stop_mesh(other.layout, within_s=5)
+
+    assert other.survivors() == []
+    assert {process.name: mesh.pid(process.name) for process in mesh.ready().processes} == pids
+    assert [mesh.process(name).restarts for name in ("broker", *NAMES)] == [0] * (len(NAMES) + 1)
+
+
 def test_a_taken_gateway_port_is_refused(mesh: Mesh) -> None:
     port = mesh.up().urls["inference-gateway"].rpartition(":")[2]
     settings = EmbeddedSettings(state_dir=mesh.layout.root / "other", gateway_port=int(port))
