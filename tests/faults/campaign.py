@@ -26,7 +26,7 @@ from tests.faults.harness import Faults, Kill
 from tests.faults.moments import MOMENTS, Moment
 
 TAKEOVER_WITHIN_S = 15.0
-CYCLE_S = 75.0
+CYCLE_S = 60.0
 SHORTEST_CYCLE_S = 31.0
 """A daemon that ran for so long is started again at once; below it the supervisor's pauses double."""
 MAX_UNDER_WAY = 2

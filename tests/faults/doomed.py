@@ -97,10 +97,23 @@ def wrap_shared(doom: Doom) -> None:
     """Make points of what all daemons do."""
     wrap(doom, Bus, "publish", "publish", lambda _, topic, *__: topic.name)
     wrap(doom, Bus, "_deliver", "deliver", lambda _, message, *__: message.raw_message.topic, busy=True)
+    wrap(doom, Bus, "_handle", "handle", lambda _, message, *__: message.raw_message.topic)
     wrap(doom, AIOKafkaConsumer, "commit", "commit", lambda *_: "")
     wrap(doom, ArtifactStore, "write_ref", "ref", lambda _, name, *__: ref_kind(name))
     wrap(doom, ArtifactStore, "put_bytes", "put", lambda *_: "bytes")
     wrap(doom, ArtifactStore, "put_file", "put", lambda *_: "file")
+    keep = Bus.keep
+
+    def keep_noticed(bus: Bus, store: Any) -> None:
+        async def store_noticed(*records: Any) -> Any:
+            doom.reached("store-before")
+            stored = await store(*records)
+            doom.reached("store-after")
+            return stored
+
+        keep(bus, store_noticed)
+
+    Bus.keep = keep_noticed
     forward = child._forward
 
     async def forward_noticed(process: Any, on_progress: Any) -> None:

@@ -152,9 +152,10 @@ MOMENTS: dict[str, tuple[Moment, ...]] = {
     ),
     "monitor": (
         _idle(),
-        Moment(Kind.HANDLING, "deliver-after:otlp_metrics"),
-        Moment(Kind.HANDLING, "deliver-before:otlp_spans"),
-        Moment(Kind.HANDLING, "deliver-after:release-changed-v1"),
+        Moment(Kind.HANDLING, "handle-after:otlp_metrics"),
+        Moment(Kind.HANDLING, "handle-before:batch-cleaned-v1"),
+        Moment(Kind.HANDLING, "store-before", nths=(1, 4)),
+        Moment(Kind.HANDLING, "store-after", nths=(1, 4)),
         *_around(Kind.PUBLISHING, "publish", "traffic-observed-v1"),
         Moment(Kind.PUBLISHING, "commit-before"),
         Moment(Kind.PUBLISHING, "commit-after"),
