@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import islice
 from typing import Final
 
@@ -57,6 +58,7 @@ def pattern_of(record: LogRecord) -> str:
     return str(template)[:MAX_PATTERN_CHARS] if template else stripped(record.body)
 
 
+@lru_cache(maxsize=1024)
 def stripped(message: str) -> str:
     """Return the first line of a message with placeholders for numbers, ids, digests, times, addresses and quoted text.
 

@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import socket
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from uuid import uuid4
@@ -15,18 +13,15 @@ from contracts import topics
 from services.monitor.core.events import record_of
 from shared.clock import FakeClock
 from shared.telemetry_store.elastic import ElasticsearchTelemetryStore
-from shared.telemetry_store.elastic_api import ElasticsearchApi
-from shared.telemetry_store.records import LogQuery, StoreUnavailable
+from shared.telemetry_store.records import StoreUnavailable
 from tests.unit.monitor.bulk_faults import faulty_server
+from tests.unit.monitor.elastic import store_at
 from tests.unit.monitor.samples import at, received
 from tests.unit.monitor.store_contract import TelemetryStoreContract, log, span
 
+pytestmark = pytest.mark.engine
+
 DAY_S = 86_400
-
-
-def store_at(url: str, prefix: str, clock: FakeClock, *, timeout_s: float = 20) -> ElasticsearchTelemetryStore:
-    api = ElasticsearchApi(url, api_key=None, timeout_s=timeout_s)
-    return ElasticsearchTelemetryStore(api, clock=clock, prefix=prefix)
 
 
 @pytest.fixture
@@ -40,8 +35,8 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def store(elasticsearch_url: str, prefix: str, clock: FakeClock) -> AsyncIterator[ElasticsearchTelemetryStore]:
-    async with aclosing(store_at(elasticsearch_url, prefix, clock)) as opened:
+async def store(real_elasticsearch: str, prefix: str, clock: FakeClock) -> AsyncIterator[ElasticsearchTelemetryStore]:
+    async with aclosing(store_at(real_elasticsearch, prefix, clock)) as opened:
         yield opened
         await remove(opened)
 
@@ -59,26 +54,26 @@ class TestElasticsearchTelemetryStore(TelemetryStoreContract):
 
 
 async def test_what_is_repeated_after_a_restart_or_days_later_is_not_doubled(
-    store: ElasticsearchTelemetryStore, elasticsearch_url: str, clock: FakeClock
+    store: ElasticsearchTelemetryStore, real_elasticsearch: str, clock: FakeClock
 ):
     midnight_s = 12 * 3600
     spans = [span("a", number, second=midnight_s + number - 5) for number in range(10)]
     clock.set(at(midnight_s))
     await store.add_spans(spans)
     clock.set(at(3 * DAY_S))
-    async with aclosing(store_at(elasticsearch_url, store._prefix, clock)) as restarted:
+    async with aclosing(store_at(real_elasticsearch, store._prefix, clock)) as restarted:
         await restarted.add_spans(spans)
         assert len(await restarted.spans_of_trace("a" * 32)) == 10
         assert len(await restarted._api.streams(f"{store._prefix}-traces-*")) == 2
 
 
 async def test_events_keep_their_order_when_the_clock_is_set_back(
-    store: ElasticsearchTelemetryStore, elasticsearch_url: str, clock: FakeClock
+    store: ElasticsearchTelemetryStore, real_elasticsearch: str, clock: FakeClock
 ):
     first, second = (record_of(topics.BATCH_RECEIVED, received(uuid4()), None) for _ in range(2))
     await store.add_events([first])
     clock.set(at(-3600))
-    async with aclosing(store_at(elasticsearch_url, store._prefix, clock)) as restarted:
+    async with aclosing(store_at(real_elasticsearch, store._prefix, clock)) as restarted:
         await restarted.add_events([second])
         assert await restarted.events() == (first, second)
         assert await restarted.events(after=first.event_id) == (second,)
@@ -120,12 +115,12 @@ async def test_a_newer_template_is_left_alone(store: ElasticsearchTelemetryStore
 
 
 async def test_through_every_fault_of_a_server_nothing_is_lost_or_doubled(
-    store: ElasticsearchTelemetryStore, elasticsearch_url: str, clock: FakeClock
+    store: ElasticsearchTelemetryStore, real_elasticsearch: str, clock: FakeClock
 ):
     """The server is cut off before and after it has written, puts off some items, and is busy as a whole."""
     spans = [span("a", number, second=number / 100) for number in range(3000)]
     async with (
-        faulty_server(elasticsearch_url) as (url, faults),
+        faulty_server(real_elasticsearch) as (url, faults),
         aclosing(store_at(url, store._prefix, clock, timeout_s=5)) as through,
     ):
         for start in range(0, len(spans), 250):
@@ -144,23 +139,3 @@ async def _added(store: ElasticsearchTelemetryStore, spans) -> bool:
     except StoreUnavailable:
         return False
     return True
-
-
-@pytest.mark.parametrize("is_frozen", [True, False])
-async def test_a_server_that_is_frozen_or_gone_is_noticed_in_time(is_frozen: bool, prefix: str, clock: FakeClock):
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    if not is_frozen:
-        listener.close()
-    async with aclosing(store_at(f"http://127.0.0.1:{port}", prefix, clock, timeout_s=0.3)) as store:
-        for asked in (
-            lambda: store.add_logs([log("1")]),
-            lambda: store.add_events([record_of(topics.BATCH_RECEIVED, received(uuid4()), None)]),
-            lambda: store.search_logs(LogQuery()),
-            lambda: store.delete_expired(at(0)),
-        ):
-            started = time.monotonic()
-            with pytest.raises(StoreUnavailable, match=f"127.0.0.1:{port}"):
-                await asked()
-            assert time.monotonic() - started < 3
-    listener.close()
