@@ -1,11 +1,16 @@
 """`plumb report` fetches a domain's events page by page and writes one file."""
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from shared.cli import report_pages
 from shared.cli.errors import ArgumentRefused, NothingToReport, PackageMissing
+from shared.cli.target import target_of
+from shared.demo import play
+from shared.demo.screen import Screen
 from tests.unit.cli.conftest import Terminal
 from tests.unit.report.samples import SECOND, THIRD, record, story_events
 
@@ -65,3 +70,15 @@ def test_without_what_draws_the_command_that_installs_it_is_named(
     assert isinstance(error, PackageMissing)
     assert "matplotlib" in str(error)
     assert "pip install" in (error.next_step or "")
+
+
+def test_the_demo_writes_its_story_and_says_what_hinders_it(told: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = StringIO()
+    screen = Screen(Console(file=said, width=200))
+    play._write_page(told.layout, target_of(told.layout), screen, "law")
+    html = (told.layout.root / play.PAGE).read_text(encoding="utf-8")
+    assert "<title>The demo&#39;s story</title>" in html
+    assert str(told.layout.root / play.PAGE) in said.getvalue()
+    monkeypatch.setattr(report_pages, "find_spec", lambda _: None)
+    play._write_page(told.layout, target_of(told.layout), screen, "law")
+    assert "no report for people" in said.getvalue()
