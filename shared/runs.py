@@ -13,7 +13,6 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Literal, TypeVar
 from uuid import UUID
 
@@ -24,6 +23,7 @@ from contracts.envelope import Contract, Event
 from shared.artifacts import ABSENT, ArtifactStore, Expected, Version
 from shared.clock import Clock
 from shared.errors import RefConflict, RunClaimed, StorageUnavailable
+from shared.processes import boot_id, started_s
 
 RENEW_INTERVAL_S = 1.0
 CLAIM_EXPIRES_S = 9.0
@@ -205,8 +205,8 @@ def _give_back(holding: _Holding, cause: UUID) -> None:
 
 def own_claim(now: datetime) -> Claim:
     """Return a claim of this process."""
-    started_s = _started_s(psutil.Process())
-    return Claim(host=socket.gethostname(), boot=_boot(), pid=os.getpid(), process_started_s=started_s, renewed_at=now)
+    started = started_s(psutil.Process())
+    return Claim(host=socket.gethostname(), boot=boot_id(), pid=os.getpid(), process_started_s=started, renewed_at=now)
 
 
 def is_alive(claim: Claim, *, now: datetime, unrenewed_s: float) -> bool:
@@ -225,29 +225,18 @@ def is_alive(claim: Claim, *, now: datetime, unrenewed_s: float) -> bool:
     try:
         process = psutil.Process(claim.pid)
         # One that was killed, and that its parent has not collected yet, does nothing any more.
-        is_same = abs(_started_s(process) - claim.process_started_s) < 1
+        is_same = abs(started_s(process) - claim.process_started_s) < 1
         return bool(is_same and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
 
 def _is_here(claim: Claim) -> bool:
-    return (claim.host, claim.boot) == (socket.gethostname(), _boot())
+    return (claim.host, claim.boot) == (socket.gethostname(), boot_id())
 
 
 def _is_own(claim: Claim) -> bool:
     return _is_here(claim) and claim.pid == os.getpid()
-
-
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
-def _started_s(process: psutil.Process) -> float:
-    return float(process.create_time() - psutil.boot_time())
 
 
 def _held_text(cause: UUID, holder: str) -> str:

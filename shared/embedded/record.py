@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.embedded.policy import Phase
 from shared.files import write_atomically
+from shared.processes import boot_id, started_s
 
 CREATE_TIME_TOLERANCE_S = 1.0
 """A process's creation time is the same at every look, up to the clock's rounding; a pid that was given again differs by more."""
@@ -28,7 +29,9 @@ class ProcessMark(BaseModel):
     """What tells one process from a later one with the same pid.
 
     Attributes:
-        created_at: Seconds since the epoch, as the kernel says.
+        created_at: Seconds since the epoch, as the kernel says at present: it moves when the clock is set.
+        started_s: Seconds from the start of the host, which stay.
+        boot: The run of the host.
         executable: The command line's first word.
     """
 
@@ -36,6 +39,8 @@ class ProcessMark(BaseModel):
 
     pid: int
     created_at: float
+    started_s: float
+    boot: str
     executable: str
 
 
@@ -123,9 +128,24 @@ def mark_of(pid: int) -> ProcessMark | None:
     try:
         process = psutil.Process(pid)
         command = process.cmdline()
-        return ProcessMark(pid=pid, created_at=process.create_time(), executable=command[0] if command else "")
+        return mark_as(process, command[0] if command else "")
     except psutil.Error:
         return None
+
+
+def mark_as(process: psutil.Process, executable: str) -> ProcessMark:
+    """Return the mark of a process whose command line begins, or will begin, with `executable`.
+
+    Raises:
+        psutil.Error: It has gone.
+    """
+    return ProcessMark(
+        pid=process.pid,
+        created_at=process.create_time(),
+        started_s=started_s(process),
+        boot=boot_id(),
+        executable=executable,
+    )
 
 
 def find(mark: ProcessMark) -> psutil.Process | None:
@@ -140,7 +160,8 @@ def find(mark: ProcessMark) -> psutil.Process | None:
 def _is(mark: ProcessMark, process: psutil.Process) -> bool:
     if (
         process.status() == psutil.STATUS_ZOMBIE
-        or abs(process.create_time() - mark.created_at) > CREATE_TIME_TOLERANCE_S
+        or mark.boot != boot_id()
+        or abs(started_s(process) - mark.started_s) > CREATE_TIME_TOLERANCE_S
     ):
         return False
     # The cache appends its address to its command line, so the start of the word must do.

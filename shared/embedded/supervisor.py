@@ -18,7 +18,7 @@ from shared.embedded.layout import SUPERVISOR, Layout, rotate
 from shared.embedded.plan import ProcessSpec
 from shared.embedded.policy import CreateTopics, Phase, RestartPolicy, Start, Stop, Tier, Watched
 from shared.embedded.probes import probe
-from shared.embedded.record import ProcessMark
+from shared.embedded.record import ProcessMark, mark_as
 from shared.embedded.settings import SupervisorSettings
 
 log = logging.getLogger(__name__)
@@ -201,8 +201,7 @@ class Supervisor:
         spec = self.specs[name]
         child = spawn(spec.argv, environment={**self.environment, **spec.environment}, log=self.layout.log(name))
         self._children[name] = child
-        created_at = psutil.Process(child.pid).create_time()
-        self.marks[name] = ProcessMark(pid=child.pid, created_at=created_at, executable=spec.argv[0])
+        self.marks[name] = mark_as(psutil.Process(child.pid), spec.argv[0])
         self.watched[name] = policy.started(self.watched[name], epoch=epoch, now=time.monotonic())
 
     async def _stop(self, name: str, *, grace_s: float) -> None:

@@ -13,6 +13,9 @@ from shared.corpus import CorpusBatch, CorpusManifest
 CORPUS_NAMESPACE = UUID("0b6a3f9e-7a43-5f0c-8f0e-5d1f3c2a9b10")
 """Names the events of corpus versions; pinned, since they are sent again at every start."""
 
+MAX_AHEAD = timedelta(seconds=60)
+"""A stamp that lies further ahead of the clock says nothing of how long ago it was."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pending:
@@ -75,8 +78,10 @@ def decide(pending: Pending, requests: Sequence[Request], now: datetime, rules: 
     if ready is not None:
         return Cut(request=ready) if pending.num_documents else NothingNew(request=ready)
     quiet_since = max([pending.last_change_at, *(request.received_at for request in requests)])
-    is_due = pending.num_documents >= rules.min_new_documents and now - quiet_since >= timedelta(seconds=rules.quiet_s)
-    return Cut(request=None) if is_due else Wait()
+    quiet = now - quiet_since
+    # Far in the future: the clock was set back since, and the quiet would last until it gets there.
+    is_quiet = quiet >= timedelta(seconds=rules.quiet_s) or quiet < -MAX_AHEAD
+    return Cut(request=None) if is_quiet and pending.num_documents >= rules.min_new_documents else Wait()
 
 
 def next_manifest(

@@ -87,6 +87,9 @@ def record(windows: Windows, points: Iterable[AnswerPoint], now: datetime) -> Wi
 def close(windows: Windows, now: datetime, grace_s: float) -> tuple[Windows, tuple[int, ...]]:
     """Close every second that is over, with its grace; return which they are, oldest first."""
     last = _last_over(now, grace_s)
+    if last < windows.closed - MAX_LATENESS_S:
+        # The clock was set back: without this, nothing would be heard until it gets to where it was.
+        return Windows(closed=last, num_misdated=windows.num_misdated), ()
     if last <= windows.closed:
         return windows, ()
     recent = range(max(windows.closed, last - MAX_CATCH_UP_S) + 1, last + 1)

@@ -59,6 +59,8 @@ def manifest(*batches: CorpusBatch) -> CorpusManifest:
         (pending(999), (), Wait()),
         (pending(1000, quiet_s=4.9), (), Wait()),
         (pending(1000, quiet_s=5), (), Cut(request=None)),
+        (pending(1000, quiet_s=-30), (), Wait()),
+        (pending(1000, quiet_s=-7200), (), Cut(request=None)),
         (pending(1, quiet_s=0), (request(),), Cut(request=request())),
         (pending(0), (request(),), NothingNew(request=request())),
         (pending(999), (request(missing=(7,)),), Wait()),

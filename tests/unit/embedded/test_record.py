@@ -62,6 +62,9 @@ def test_a_mark_finds_its_process_and_no_later_one_with_its_pid() -> None:
     assert mark.executable == psutil.Process().cmdline()[0]
     assert sys.executable
     assert find(mark) == psutil.Process()
-    assert find(mark.model_copy(update={"created_at": mark.created_at - 60})) is None
+    assert find(mark.model_copy(update={"started_s": mark.started_s - 60})) is None
+    assert find(mark.model_copy(update={"boot": "another"})) is None
+    # The clock was set: the process is still the same.
+    assert find(mark.model_copy(update={"created_at": mark.created_at - 7200})) is not None
     assert find(mark.model_copy(update={"executable": "/usr/bin/editor"})) is None
     assert find(mark.model_copy(update={"pid": 2**22 + 1})) is None

@@ -1,5 +1,6 @@
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -134,3 +135,18 @@ def test_within_the_grace_the_order_of_arrival_does_not_matter(order):
     in_order = record(start, points, at(2))
     shuffled = record(start, [points[index] for index in order], at(2))
     assert in_order == shuffled
+
+
+@pytest.mark.parametrize("jump_s", [7200, -7200])
+def test_a_clock_that_jumps_is_followed_and_no_point_is_counted_twice(jump_s):
+    windows, said = open_at(at(0), GRACE_S), []
+    for second in range(40):
+        shift = jump_s if second >= 10 else 0
+        new, old = point(second + shift + 0.5, counts(2)), point(second - 1 + shift + 0.5, counts(2))
+        windows = record(windows, [new, old] if second % 10 else [new], at(second + shift + 0.6))
+        windows, closed = close(windows, at(second + shift + 0.7), GRACE_S)
+        said += [event for one in closed for event in traffic_of(windows, one, 300.0, at(second + shift + 0.7))]
+    ids = [event.event_id for event in said]
+    assert len(ids) == len(set(ids))
+    # All but what was under way at the jump, and what is still open.
+    assert 2 * 34 <= sum(event.num_answers for event in said) <= 2 * 40
