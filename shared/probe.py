@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 PORT = 8000
-TIMEOUT_S = 2.0
-SILENCE_LIMIT_S = 10.0
-"""Longer than Kafka's session, which gives the daemon's work to another; as in embedded mode."""
+TIMEOUT_S = 3.0
+SILENCE_LIMIT_S = 15.0
+"""Longer than Kafka's session, which gives the daemon's work to another, and longer than a busy machine lets a daemon wait."""
 SILENT_SINCE = Path("/tmp/silent-since")  # noqa: S108 (the container's own, emptied at its start)
 INIT = 1
 """The container's init: the daemon is its child, and with the daemon the container ends."""

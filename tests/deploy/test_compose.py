@@ -103,6 +103,12 @@ def test_a_daemons_settings_can_be_read(name: str, monkeypatch: pytest.MonkeyPat
     assert settings.artifacts.url == "file:///var/lib/plumbline/artifacts"
 
 
+@pytest.mark.parametrize("name", ONE_SHOTS)
+def test_what_ends_by_itself_is_not_asked_for_its_health_nor_started_again(name: str) -> None:
+    assert SERVICES[name]["healthcheck"] == {"disable": True}, "`up --wait` would wait for it"
+    assert "restart" not in SERVICES[name]
+
+
 def test_the_demo_plays_in_a_domain_that_is_released_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     from services.release_manager.settings import RolloutRules, Settings
 
