@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 from aiohttp import web
 
-TURNS = ("busy", "cut off before", "well", "cut off after", "puts off some", "well")
+TURNS = ("busy", "puts off some", "cut off before", "well", "cut off after", "well")
 
 
 class Faults:
