@@ -1,10 +1,12 @@
 """The serving form against the model that was trained."""
 
+import random
 import subprocess
 import sys
 
 import numpy as np
 import onnxruntime
+import psutil
 import pytest
 import torch
 from safetensors.numpy import load_file
@@ -138,3 +140,18 @@ def test_a_bundle_without_labels_continues_text_and_refuses_to_classify(world, t
 def test_serving_needs_no_torch():
     program = "import sys, shared.serving, shared.bundle; sys.exit('torch' in sys.modules or 'onnx' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_session_remembers_no_texts(pristine):
+    """Each of 12,000 new texts left 3 kB in the tokenizer's own cache, which outlived the session."""
+    shuffle = random.Random(1).sample
+    letters = "用人单位自用工之日起即与劳动者建立劳动关系应当订立书面合同" * 2
+    texts = ["".join(shuffle(letters, 40)) for _ in range(12_000)]
+    BundleSession(pristine)._tokenizer.encode_batch(texts[:100])
+    process = psutil.Process()
+    before = process.memory_info().rss
+    for start in range(0, len(texts), 1_000):
+        session = BundleSession(pristine)
+        for text in texts[start : start + 1_000]:
+            session._tokenizer.encode(text)
+    assert process.memory_info().rss - before < 12_000_000
