@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, InvalidProtobuf
 from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NotImplementedByRuntime
 from tokenizers import Tokenizer
+from tokenizers.models import BPE, Unigram
 
 from shared.bundle import CONFIG, LABELS, SERVING_MODEL, TOKENIZER
 from shared.errors import BundleRefused
@@ -67,7 +68,9 @@ class BundleSession:
         self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         # tokenizers 0.23 remembers up to 10,000 clauses, 4 kB each, and frees none of them with its tokenizer: a gateway that
         # goes from release to release would grow by 100 MB an hour at 7 new texts a second.
-        self._tokenizer.model._resize_cache(0)  # noqa: SLF001 (the constructor's `cache_capacity`; a file cannot say it)
+        # The constructor's `cache_capacity`, which a file cannot say. A model of whole words has no cache.
+        if isinstance(self._tokenizer.model, BPE | Unigram):
+            self._tokenizer.model._resize_cache(0)  # noqa: SLF001
         self._special = special_ids(self._tokenizer)
         self._session = _opened(folder / SERVING_MODEL)
 
