@@ -21,6 +21,10 @@ TRUSTED = frozenset({"cleaner", "trainer", "evaluator", "release-manager", GATEW
 
 NO_ENGINES = EngineSettings()
 
+SERVING = ("--timeout-graceful-shutdown", "5", "--timeout-keep-alive", "75")
+"""uvicorn's options. A connection is kept longer than clients keep it (httpx 5 s, as uvicorn by default): the server must not close
+first, or a request that is just being sent gets no answer."""
+
 CODE_ROOT = Path(contracts.__file__).parent.parent
 MESH_VARIABLE = "PLUMBLINE_MESH"
 """Names the state directory to every process of a mesh, so that descendants are found whoever their parent is."""
@@ -128,7 +132,7 @@ def daemon_spec(daemon: DaemonSpec, addresses: Addresses, layout: Layout) -> Pro
     port = addresses.ports[daemon.name]
     argv = (
         sys.executable, "-m", "uvicorn", daemon.app, "--factory", "--app-dir", str(CODE_ROOT),
-        "--host", LOOPBACK, "--port", str(port), "--no-access-log", "--timeout-graceful-shutdown", "5",
+        "--host", LOOPBACK, "--port", str(port), "--no-access-log", *SERVING,
     )  # fmt: skip
     environment = {**_marks(layout, daemon.name), **_daemon_environment(daemon.name, addresses, layout)}
     if daemon.name in TRUSTED:

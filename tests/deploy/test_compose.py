@@ -1,6 +1,7 @@
 """What compose.yaml says is so in the code, and nothing of it opens the mesh to others."""
 
 import importlib
+import json
 import re
 import tomllib
 
@@ -8,6 +9,7 @@ import pytest
 
 from shared import probe
 from shared.demo.settings import DEMO_SETTINGS
+from shared.embedded.plan import SERVING
 from shared.secrets import PAIRS, PREFIX, TOKEN
 from shared.settings import SecretSettings
 from tests.deploy.composed import (
@@ -142,6 +144,12 @@ def test_the_daemons_listen_where_others_look_for_them() -> None:
     assert f'"--port", "{probe.PORT}"' in DOCKERFILE
     for name in DAEMONS:
         assert all(port.endswith(f":{probe.PORT}") for port in SERVICES[name].get("ports", []))
+
+
+def test_the_daemons_are_served_as_in_embedded_mode() -> None:
+    [entrypoint] = re.findall(r'^ENTRYPOINT (\["python", "-m", "uvicorn".*?\])$', DOCKERFILE, re.MULTILINE | re.DOTALL)
+    words = json.loads(entrypoint.replace("\\\n", ""))
+    assert tuple(words[-len(SERVING) :]) == SERVING
 
 
 def test_only_this_machine_reaches_the_ports_and_each_is_another() -> None:
