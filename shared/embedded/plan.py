@@ -22,8 +22,8 @@ TRUSTED = frozenset({"cleaner", "trainer", "evaluator", "release-manager", GATEW
 NO_ENGINES = EngineSettings()
 
 SERVING = ("--timeout-graceful-shutdown", "5", "--timeout-keep-alive", "75")
-"""uvicorn's options. A connection is kept longer than clients keep it (httpx 5 s, as uvicorn by default): the server must not close
-first, or a request that is just being sent gets no answer."""
+"""uvicorn's options. A connection is kept longer than clients keep it (httpx 5 s, as uvicorn by default): the server must not
+close first, or a request that is just being sent gets no answer."""
 
 CODE_ROOT = Path(contracts.__file__).parent.parent
 MESH_VARIABLE = "PLUMBLINE_MESH"
