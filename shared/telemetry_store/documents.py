@@ -18,6 +18,7 @@ from shared.telemetry_store.records import (
     MetricPoint,
     Span,
     SpanLink,
+    microseconds,
     subjects_of,
 )
 
@@ -117,11 +118,6 @@ def metric_from(record: str) -> MetricPoint:
 def event_from(record: str) -> EventRecord:
     """Return the event that a document keeps."""
     return EventRecord.model_validate_json(record)
-
-
-def microseconds(moment: datetime) -> int:
-    """Return a time as Unix microseconds."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def _timestamp(time_ns: int) -> str:

@@ -25,6 +25,7 @@ from shared.telemetry_store.records import (
     MetricPoint,
     Span,
     check_searchable,
+    microseconds,
     to_the_millisecond,
 )
 from shared.telemetry_store.streams import Kind, expired_streams, kinds_of, pattern_of_kind
@@ -100,7 +101,7 @@ class ElasticsearchTelemetryStore:
         if self._seq is None:
             hits = await self._hits(*self._event_kinds, query=queries.all_of(), sort=[{"seq": "desc"}], size=1)
             self._seq = hits[0]["sort"][0] if hits else 0
-        self._seq = max(self._seq + 1, documents.microseconds(self._clock.now()))
+        self._seq = max(self._seq + 1, microseconds(self._clock.now()))
         return self._seq
 
     # ---- what is found
@@ -192,7 +193,7 @@ class ElasticsearchTelemetryStore:
         conditions = [queries.equals("domain", domain), queries.equals("topic", topic)]
         place: list[Any] | None = None
         if isinstance(after, datetime):
-            conditions.append({"range": {"occurred_us": {"gt": documents.microseconds(after)}}})
+            conditions.append({"range": {"occurred_us": {"gt": microseconds(after)}}})
         elif after is not None:
             hit = await self._event_hit(after)
             if hit is None:

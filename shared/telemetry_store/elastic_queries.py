@@ -3,8 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from shared.telemetry_store.documents import microseconds
-from shared.telemetry_store.records import LogQuery
+from shared.telemetry_store.records import LogQuery, microseconds
 from shared.telemetry_store.words import Phrase, phrases_of
 
 Query = dict[str, Any]

@@ -27,6 +27,8 @@ SEARCHABLE_ATTRIBUTES: frozenset[AttributeName] = frozenset(
 
 FLEETING_TOPICS = (TRAFFIC_OBSERVED.name, TRAINING_PROGRESSED.name)
 """Events of every second; they go as early as metrics do. All others are kept, since `plumb why` asks for them."""
+FIRST_US, LAST_US = -1, (2**63 - 1) // 1000
+"""Of a time in Unix microseconds: what is outside fits no store's 64-bit nanoseconds (1970 to 2262), and counts as the edge."""
 METRICS_RETENTION = timedelta(hours=48)
 DEFAULT_RETENTION = timedelta(days=90)
 """Of traces and logs."""
@@ -114,6 +116,12 @@ def subjects_of(record: EventRecord) -> list[str]:
         return []
     named = (value for name, value in record.event.items() if name.endswith("_digest") or name == "batch_id")
     return sorted({str(value) for value in named if value})
+
+
+def microseconds(moment: datetime) -> int:
+    """Return a time as Unix microseconds, between FIRST_US and LAST_US."""
+    exact = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return min(max(exact, FIRST_US), LAST_US)
 
 
 def to_the_millisecond(time_ns: int) -> datetime:

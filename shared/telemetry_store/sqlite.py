@@ -27,6 +27,7 @@ from shared.telemetry_store.records import (
     Span,
     StoreUnavailable,
     check_searchable,
+    microseconds,
 )
 
 BUSY_TIMEOUT_S = 5.0
@@ -106,7 +107,7 @@ class SqliteTelemetryStore:
     ) -> tuple[LogRecord, ...]:
         """Return log records, earliest first."""
         query = sql.LOGS if trace_id is None else sql.LOGS_OF_TRACE
-        asked = {"trace_id": trace_id, "service": service, "after_ns": rows.microseconds(after) * 1000, "limit": limit}
+        asked = {"trace_id": trace_id, "service": service, "after_ns": rows.bound_us(after) * 1000, "limit": limit}
         return tuple(rows.log_of(row) for row in await self._read(query, asked))
 
     async def search_logs(self, query: LogQuery) -> tuple[LogRecord, ...]:
@@ -132,7 +133,7 @@ class SqliteTelemetryStore:
     async def metrics(self, name: str, *, after: datetime | None = None, limit: int = 1000) -> tuple[MetricPoint, ...]:
         """Return the points of a metric, earliest first."""
         return tuple(
-            rows.point_of(row) for row in await self._read(sql.METRICS, (name, rows.microseconds(after) * 1000, limit))
+            rows.point_of(row) for row in await self._read(sql.METRICS, (name, rows.bound_us(after) * 1000, limit))
         )
 
     async def event(self, event_id: UUID) -> EventRecord | None:
@@ -150,7 +151,7 @@ class SqliteTelemetryStore:
     ) -> tuple[EventRecord, ...]:
         """Return events in the order in which they came in."""
         after_id = str(after) if isinstance(after, UUID) else None
-        after_us = rows.microseconds(after) if isinstance(after, datetime) else -1
+        after_us = rows.bound_us(after if isinstance(after, datetime) else None)
         asked = {"domain": domain, "topic": topic, "after_id": after_id, "after_us": after_us, "limit": limit}
         return tuple(rows.event_of(row) for row in await self._read(sql.EVENTS, asked))
 
@@ -172,7 +173,7 @@ class SqliteTelemetryStore:
 
     async def delete_expired(self, now: datetime) -> int:
         """Delete metrics and fleeting events after 48 hours, spans and logs after their retention; return how many rows went."""
-        metrics_us, others_us = rows.microseconds(now - METRICS_RETENTION), rows.microseconds(now - self._retention)
+        metrics_us, others_us = microseconds(now - METRICS_RETENTION), microseconds(now - self._retention)
         num_deleted = await self._delete(sql.DELETE_POINTS, metrics_us * 1000)
         num_deleted += sum([await self._delete(sql.DELETE_EVENTS, topic, metrics_us) for topic in FLEETING_TOPICS])
         num_deleted += sum([await self._delete(statement, others_us * 1000) for statement in sql.DELETE_OTHERS])

@@ -3,13 +3,14 @@
 import json
 import math
 import sqlite3
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any, cast
 
 from contracts.api import EventRecord
 from shared.telemetry_store.patterns import level_of, pattern_of, searchable_words
 from shared.telemetry_store.records import (
+    FIRST_US,
     MAX_FOUND,
     SEARCHABLE_ATTRIBUTES,
     Attributes,
@@ -19,6 +20,7 @@ from shared.telemetry_store.records import (
     MetricPoint,
     Span,
     SpanLink,
+    microseconds,
     subjects_of,
     to_the_millisecond,
 )
@@ -28,9 +30,9 @@ SEQ_BITS = 9
 MAX_SEQ = 2**63 - 1
 
 
-def microseconds(moment: datetime | None) -> int:
-    """Return a time as Unix microseconds; none: before all others."""
-    return -1 if moment is None else (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+def bound_us(moment: datetime | None) -> int:
+    """Return after which Unix microsecond something is looked for; none: after what is before all others."""
+    return FIRST_US if moment is None else microseconds(moment)
 
 
 def _dump(value: object) -> str:
@@ -154,7 +156,7 @@ def asked_of(query: LogQuery) -> dict[str, Any]:
         "service": query.service,
         "trace_id": query.trace_id,
         "min_level": query.min_level,
-        "after_ns": microseconds(query.after) * 1000,
+        "after_ns": bound_us(query.after) * 1000,
         "before_ns": MAX_SEQ if query.before is None else microseconds(query.before) * 1000,
         "limit": min(query.limit, MAX_FOUND),
     }

@@ -137,6 +137,11 @@ class LiveMesh:
         assert record
         return record
 
+    @property
+    def token(self) -> str:
+        """The operator's."""
+        return self.layout.token.read_text(encoding="ascii").strip()
+
     def process(self, name: str) -> ProcessRecord:
         return next(process for process in self.record.processes if process.name == name)
 

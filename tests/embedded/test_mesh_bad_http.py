@@ -39,7 +39,7 @@ def ndjson(_: schemathesis.SerializationContext, document: Any) -> bytes:
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 def test_every_operation_answers_or_refuses(daemon: str, mode: GenerationMode, live: LiveMesh) -> None:
     restarts = live.process(daemon).restarts
-    token = {"authorization": f"Bearer {live.layout.token.read_text(encoding='ascii')}"}
+    token = {"authorization": f"Bearer {live.token}"}
     schema = schemathesis.openapi.from_url(live.url(daemon, "/openapi.json"))
     with Session() as session:
         session.trust_env = False

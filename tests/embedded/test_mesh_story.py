@@ -195,7 +195,7 @@ def a_rollback_with_nothing_to_go_back_to_is_refused(live: LiveMesh) -> None:
     assert result.returncode == Exit.FAILED
     assert "there is nothing to go back to" in result.stderr
     assert "plumb status" in result.stderr
-    token = live.layout.token.read_text()
+    token = live.token
     response = live.post(
         "release-manager", f"/v1/domains/{DOMAIN}/rollback",
         json={"reason": "no"}, headers={"authorization": f"Bearer {token}"},

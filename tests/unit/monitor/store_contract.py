@@ -1,7 +1,7 @@
 """What every telemetry store must do; a subclass names the store in a fixture called `store`."""
 
 import math
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -163,6 +163,19 @@ class TelemetryStoreContract:
         assert await uids(words="bundle", limit=2) == "65"
         assert await uids(limit=1) == "6"
         assert (await store.search_logs(LogQuery(words="labour"))) == (MIXED[1],)
+
+    @pytest.mark.parametrize("year", [1, 300, 1969, 2263, 9999])
+    async def test_any_time_may_be_asked_for(self, store: TelemetryStore, year: int):
+        edge = datetime(year, 6, 1, tzinfo=UTC)
+        is_past = year < 2000
+        await store.add_logs([log("1")])
+        await store.add_metrics([metric("a")])
+        await store.add_events([record_of(topics.BATCH_RECEIVED, received(uuid4()), None)])
+        assert bool(await store.search_logs(LogQuery(after=edge))) == is_past
+        assert bool(await store.search_logs(LogQuery(before=edge))) != is_past
+        assert bool(await store.logs(after=edge)) == is_past
+        assert bool(await store.metrics("m", after=edge)) == is_past
+        assert bool(await store.events(after=edge)) == is_past
 
     async def test_logs_are_counted_by_service_and_pattern(self, store: TelemetryStore):
         refused = [log(f"r{number}", f"batch {number} refused", second=number, severity="ERROR") for number in range(3)]
