@@ -19,7 +19,7 @@ __all__ = ["watched"]
 
 PATIENCE_S = 110.0
 LONGEST_REASON = 5_000
-STARTS_A_PROCESS = {"tokenizer-builder": 25, "trainer": 6}
+STARTS_A_PROCESS = {"tokenizer-builder": 20, "trainer": 2}
 """Daemons that begin each of these events in a process of its own, and how many of them are tried; spread over all fields."""
 
 

@@ -15,10 +15,12 @@ from tests.faults.feed import DOMAIN, Feed, Questions
 from tests.faults.harness import Faults
 from tests.faults.moments import CHILD_STARTED, Kind, Moment
 
-pytestmark = [pytest.mark.embedded, pytest.mark.xdist_group("faults"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.embedded, pytest.mark.xdist_group("faults"), pytest.mark.timeout(500)]
 
 TAKEOVER_WITHIN_S = 15.0
 READY_WITHIN_S = 30.0
+ALL_WITHIN_S = 240.0
+"""A machine that also runs other tests takes minutes for the way that all eight are killed on."""
 ONE_PASS = {
     "ingest": Moment(Kind.PUBLISHING, "publish-after:batch-received-v1"),
     "cleaner": Moment(Kind.PUBLISHING, "publish-before:corpus-versioned-v1"),
@@ -49,7 +51,7 @@ def test_nothing_is_lost_and_nothing_doubled_when_each_daemon_is_killed(faults: 
             faults.arm(daemon, moment)
         feed.post()
         feed.submit()
-        eventually(lambda: not faults.busy)
+        eventually(lambda: not faults.busy, within_s=ALL_WITHIN_S)
         come_to_rest(faults, feed)
         census = take(faults.store, tail.messages, feed.acknowledged, DOMAIN)
 
