@@ -48,6 +48,7 @@ def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> Fa
         at_start=[cutter.announce_again],
         background=[partial(every, settings.tick_s, cutter.tick)],
         resources=[_open(ledger)],
+        busy_with=cutter.busy_with,
     )
 
 

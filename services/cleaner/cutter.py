@@ -20,6 +20,9 @@ from shared.disk import is_full
 from shared.errors import TransientError
 from shared.telemetry import Telemetry, current_traceparent, links_to
 
+HANDOVER_S = 5.0
+"""By then the next stage has begun with a version that was announced, and says itself that it is busy."""
+
 log = logging.getLogger(__name__)
 
 
@@ -55,6 +58,15 @@ class Cutter:
         self._lock = lock
         self._clock = clock
         self._owns = owns
+        self._announced: tuple[Domain, float] | None = None
+
+    def busy_with(self) -> str | None:
+        """Return the version that has just been announced, which no other daemon may yet say to be under way, or None."""
+        if self._announced is None:
+            return None
+        domain, at_s = self._announced
+        is_fresh = self._clock.monotonic_s() - at_s < HANDOVER_S
+        return f"a corpus version of {domain} is handed over" if is_fresh else None
 
     async def announce_again(self) -> None:
         """Complete what a crash left unsaid, and say again what a broker that lost its contents may not have passed on."""
@@ -115,6 +127,7 @@ class Cutter:
 
     async def _announce(self, version: Version) -> None:
         """Write the ref, send the event, remember that it was sent."""
+        self._announced = (version.event.domain, self._clock.monotonic_s())
         async with self._lock:
             await asyncio.to_thread(self._versions.point_at, version)
         await self._bus.publish(CORPUS_VERSIONED, version.event, traceparent=version.traceparent)

@@ -159,6 +159,11 @@ class Faults:
         except httpx.TransportError:
             return False
 
+    def is_busy(self, name: str) -> bool:
+        """Tell whether a daemon says that a pause would cut something off."""
+        answer = httpx.get(self.live.url(name, "/readyz"), trust_env=False, timeout=5.0)
+        return answer.json()["busy_with"] is not None
+
     # ---- kills
 
     @contextmanager

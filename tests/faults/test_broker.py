@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from aiokafka import AIOKafkaProducer
 
@@ -33,7 +34,10 @@ LIMIT_BYTES = 70 * MB
 @pytest.fixture
 def faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
     """A mesh whose broker is recycled soon; nothing is left of it."""
-    settings = {"PLUMBLINE_SUPERVISOR__BROKER_LIMIT_BYTES": str(LIMIT_BYTES)}
+    settings = {
+        "PLUMBLINE_SUPERVISOR__BROKER_LIMIT_BYTES": str(LIMIT_BYTES),
+        "PLUMBLINE_SUPERVISOR__POLL_INTERVAL_S": "0.2",
+    }
     faults = Faults(layout_of(tmp_path_factory.mktemp("broker") / "mesh"), settings=settings)
     yield faults
     faults.down()
@@ -77,7 +81,9 @@ def the_broker_is_recycled_at_a_quiet_moment(faults: Faults, feed: Feed) -> None
     number = faults.num_versions()
     feed.post()
     eventually(lambda: faults.num_versions() > number)
-    asyncio.run(fill(faults.live.record.bootstrap_servers, LIMIT_BYTES))
+    assert faults.is_busy("cleaner"), "it hands a version over"
+    eventually(lambda: faults.is_busy("trainer"))
+    asyncio.run(fill(faults.live.record.bootstrap_servers, psutil.Process(mark.pid), LIMIT_BYTES))
     assert not is_another(faults, mark.pid), "a training is under way"
     eventually(lambda: is_another(faults, mark.pid))
     assert faults.num_under_way() == 0, "it waited for a quiet moment"
@@ -100,14 +106,15 @@ def everything_came_to_its_end(faults: Faults, feed: Feed) -> None:
     assert faults.release().serving_digest
 
 
-async def fill(bootstrap_servers: str, num_bytes: int) -> None:
-    """Produce what nobody consumes: dead letters."""
+async def fill(bootstrap_servers: str, broker: psutil.Process, limit_bytes: int) -> None:
+    """Produce what nobody consumes, dead letters, until the broker holds more than its limit, and hardly more: at half as much
+    again it would wait for no quiet moment.
+    """
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, max_request_size=MAX_MESSAGE_BYTES)
     await producer.start()
     try:
-        size = MAX_MESSAGE_BYTES // 2
-        for _ in range(num_bytes // size):
-            await producer.send_and_wait(DOCUMENTS_SUBMITTED.dead_letter_name, os.urandom(size))
+        while broker.memory_info().rss <= limit_bytes:
+            await producer.send_and_wait(DOCUMENTS_SUBMITTED.dead_letter_name, os.urandom(MAX_MESSAGE_BYTES // 2))
     finally:
         await producer.stop()
 

@@ -99,6 +99,15 @@ async def test_a_version_is_cut_after_enough_documents_and_some_quiet(cleaner: C
     assert len(cleaner.of(CORPUS_VERSIONED)) == 1
 
 
+async def test_a_version_that_is_handed_over_is_work_that_a_pause_would_cut_off(cleaner: Cleaner):
+    await cleaner.receive("first", "甲", "乙", "丙", "丁")
+    assert cleaner.cutter.busy_with() is None
+    await cleaner.later(6)
+    assert cleaner.cutter.busy_with() == "a corpus version of law is handed over"
+    await cleaner.later(6)
+    assert cleaner.cutter.busy_with() is None
+
+
 async def test_the_next_version_adds_to_the_one_before_and_names_it(cleaner: Cleaner):
     await cleaner.receive("a", "一", "二", "三", "四")
     await cleaner.later(5)

@@ -149,6 +149,7 @@ async def test_events_are_listed_by_domain_topic_and_place(daemon: Daemon):
     for event in (first, second):
         await daemon.hears(topics.BATCH_CLEANED, event)
     await daemon.hears(topics.BATCH_RECEIVED, samples.received(uuid4()).model_copy(update={"domain": "medicine"}))
+    await daemon.kept()
 
     async def ids(**query: str) -> list[UUID]:
         records = (await daemon.http.get("/v1/events", params=query)).raise_for_status().json()
