@@ -81,10 +81,16 @@ def real_kafka() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def real_elasticsearch() -> Iterator[str]:
+def elasticsearch_server() -> Iterator[engines.ElasticsearchServer]:
+    """An Elasticsearch that may be stopped and frozen."""
+    with engines.elasticsearch_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def real_elasticsearch(elasticsearch_server: engines.ElasticsearchServer) -> str:
     """The URL of an Elasticsearch."""
-    with engines.elasticsearch_server() as url:
-        yield url
+    return elasticsearch_server.url
 
 
 @pytest.fixture(scope="session")

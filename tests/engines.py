@@ -46,7 +46,11 @@ class EngineAddresses(BaseSettings):
     kafka: str | None = None
     """host:port of an Apache Kafka whose topics may be emptied."""
     elasticsearch: str | None = None
-    """http://host:port of an Elasticsearch 8."""
+    """http://host:port of an Elasticsearch 8 that tests may stop and freeze."""
+    elasticsearch_control: str | None = None
+    """A command that does so; {verb} stands for pause, resume, stop or start, and start returns once it answers."""
+    outage_s: float = 20
+    """How long Elasticsearch is away in the test of its outage; a run by hand takes 600."""
     redis: str | None = None
     """redis://host:port/0 of a Redis whose keys may be deleted."""
     cluster: str | None = None
@@ -81,20 +85,45 @@ def kafka_server() -> Iterator[str]:
             yield f"127.0.0.1:{port}"
 
 
+@dataclass(frozen=True)
+class ElasticsearchServer:
+    """An Elasticsearch, and what may be done to it.
+
+    Attributes:
+        control: Takes pause, resume, stop or start; paused, it takes connections and does not answer.
+    """
+
+    url: str
+    control: Callable[[str], None]
+
+
 @contextmanager
-def elasticsearch_server() -> Iterator[str]:
-    """Yield the URL of an Elasticsearch."""
-    if given := EngineAddresses().elasticsearch:
-        yield given
+def elasticsearch_server() -> Iterator[ElasticsearchServer]:
+    """Yield an Elasticsearch."""
+    given = EngineAddresses()
+    if given.elasticsearch:
+        command = given.elasticsearch_control
+        if not command:
+            pytest.fail("PLUMBLINE_TEST_ELASTICSEARCH is set, PLUMBLINE_TEST_ELASTICSEARCH_CONTROL is not")
+        yield ElasticsearchServer(given.elasticsearch, lambda verb: _command(command.format(verb=verb)))
         return
     need_docker("PLUMBLINE_TEST_ELASTICSEARCH", "http://host:port of an Elasticsearch 8")
     settings = {
         "discovery.type": "single-node", "xpack.security.enabled": "false", "ES_JAVA_OPTS": "-Xms512m -Xmx512m",
         "cluster.routing.allocation.disk.threshold_enabled": "false",
     }  # fmt: skip
-    container = DockerContainer(ELASTICSEARCH_IMAGE).with_exposed_ports(9200).with_envs(**settings)
-    with container.waiting_for(HttpWaitStrategy(9200).with_startup_timeout(START_S)):
-        yield f"http://{container.get_container_host_ip()}:{container.get_exposed_port(9200)}"
+    # A port of our own choice: one of Docker's would be another after a start.
+    port = free_port()
+    container = DockerContainer(ELASTICSEARCH_IMAGE).with_bind_ports(9200, port).with_envs(**settings)
+    answers = HttpWaitStrategy(9200).with_startup_timeout(START_S)
+
+    def control(verb: str) -> None:
+        getattr(container.get_wrapped_container(), {"resume": "unpause"}.get(verb, verb))()
+        if verb == "start":
+            answers.wait_until_ready(container)
+
+    with container.waiting_for(answers):
+        yield ElasticsearchServer(f"http://127.0.0.1:{port}", control)
 
 
 @contextmanager
@@ -158,7 +187,8 @@ def _broker(n: int, port: int, network: Network, *, nodes: tuple[int, ...]) -> D
         "KAFKA_DEFAULT_REPLICATION_FACTOR": copies, "KAFKA_MIN_INSYNC_REPLICAS": in_sync,
         "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": copies, "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": copies,
         "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": in_sync, "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
-        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false", "KAFKA_HEAP_OPTS": "-Xms256m -Xmx512m",
+        "KAFKA_BROKER_SESSION_TIMEOUT_MS": "6000", "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+        "KAFKA_HEAP_OPTS": "-Xms256m -Xmx512m",
     }  # fmt: skip
     container = DockerContainer(KAFKA_IMAGE).with_envs(**settings).with_bind_ports(port, port)
     return container.with_network(network).with_network_aliases(f"kafka{n}")

@@ -1,6 +1,6 @@
-"""The storing part of a monitor in a process that can be killed: `python -m tests.broker.storing STORE BOOTSTRAP SUFFIX`.
+"""The storing part of a monitor in a process that can be killed: `python -m tests.broker.storing STORE PREFIX BOOTSTRAP SUFFIX`.
 
-STORE is the path of a SQLite store. Beside it lie helpers that make telemetry of a known number.
+STORE is the store's URL, PREFIX that of its names. Beside it lie helpers that make telemetry of a known number.
 """
 
 import asyncio
@@ -17,11 +17,13 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from contracts import topics
+from services.monitor.adapters import open_store
 from services.monitor.keeping import Keeper
+from services.monitor.settings import StoreSettings
 from shared.bus import Bus
+from shared.clock import SystemClock
 from shared.settings import KafkaSettings, TelemetrySettings
 from shared.telemetry import Telemetry
-from shared.telemetry_store.sqlite import SqliteTelemetryStore
 from tests.broker.harness import KeptSink
 
 ROOT = Path(__file__).parents[2]
@@ -58,25 +60,30 @@ def log_message(number: int) -> bytes:
     return request.SerializeToString()
 
 
-async def produce_telemetry(kafka: KafkaSettings, *, num_of_spans: int, num_of_logs: int) -> None:
-    """Put so many messages of spans and of logs on their topics."""
+async def produce_telemetry(kafka: KafkaSettings, *, num_of_spans: int, num_of_logs: int, over_s: float = 0) -> None:
+    """Put so many messages of spans and of logs on their topics, spread over so many seconds."""
+    pause_s = over_s / (num_of_spans + num_of_logs)
     producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, compression_type="gzip", acks="all")
     await producer.start()
     try:
         for number in range(num_of_spans):
             await producer.send(topics.OTLP_SPANS.name, span_message(number), key=f"service-{number % 8}".encode())
+            await asyncio.sleep(pause_s)
         for number in range(num_of_logs):
             await producer.send(topics.OTLP_LOGS.name, log_message(number), key=f"service-{number % 8}".encode())
+            await asyncio.sleep(pause_s)
         await producer.flush()
     finally:
         await producer.stop()
 
 
 @contextmanager
-def storing_process(path: Path, kafka: KafkaSettings) -> Iterator[subprocess.Popen[bytes]]:
+def storing_process(
+    store: StoreSettings, kafka: KafkaSettings, *, stderr: int | None = subprocess.PIPE
+) -> Iterator[subprocess.Popen[bytes]]:
     """Store in a process of its own until the block ends."""
-    argv = [sys.executable, "-m", __name__, str(path), kafka.bootstrap_servers, kafka.group_suffix]
-    with subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE) as process:
+    argv = [sys.executable, "-m", __name__, store.url, store.index_prefix, kafka.bootstrap_servers, kafka.group_suffix]
+    with subprocess.Popen(argv, cwd=ROOT, stderr=stderr) as process:
         try:
             yield process
         finally:
@@ -98,10 +105,15 @@ def num_stored(path: Path, tables: Sequence[str] = ("spans", "log_lines")) -> in
         return sum(int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]) for table in tables)  # noqa: S608
 
 
-async def main(path: Path, bootstrap_servers: str, suffix: str) -> None:
+def sqlite(path: Path) -> StoreSettings:
+    """Name a SQLite store."""
+    return StoreSettings(url=f"sqlite://{path}")
+
+
+async def main(url: str, prefix: str, bootstrap_servers: str, suffix: str) -> None:
     kafka = KafkaSettings(bootstrap_servers=bootstrap_servers, idempotent_producer=False, group_suffix=suffix)
     bus = Bus("monitor", kafka, Telemetry("monitor", TelemetrySettings(), KeptSink()))
-    store = SqliteTelemetryStore(path)
+    store = open_store(StoreSettings(url=url, index_prefix=prefix), Path(), SystemClock())
     bus.keep(Keeper(store, bus.dead_letter).keep)
     await bus.connect()
     storing = asyncio.create_task(bus.keep_on())
@@ -112,4 +124,4 @@ async def main(path: Path, bootstrap_servers: str, suffix: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), *sys.argv[2:]))
+    asyncio.run(main(*sys.argv[1:]))

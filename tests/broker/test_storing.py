@@ -11,7 +11,7 @@ from contracts import topics
 from shared.settings import KafkaSettings
 from shared.telemetry_store.sqlite import SqliteTelemetryStore
 from tests.broker.harness import num_committed, records, send_raw, until
-from tests.broker.storing import ITEMS_PER_MESSAGE, locked, num_stored, produce_telemetry, storing_process
+from tests.broker.storing import ITEMS_PER_MESSAGE, locked, num_stored, produce_telemetry, sqlite, storing_process
 from tests.contracts.payloads import example
 
 pytestmark = pytest.mark.broker
@@ -28,20 +28,20 @@ async def test_ten_minutes_of_telemetry_survive_a_locked_store_and_three_kills(k
     event = example(topics.BATCH_RECEIVED)
     await send_raw(kafka, topics.BATCH_RECEIVED, event.model_dump_json().encode())
 
-    with storing_process(path, kafka) as storing, locked(path):
+    with storing_process(sqlite(path), kafka) as storing, locked(path):
         # Killed with its hands full, before it could store anything: a hard kill of a monitor whose store is late.
         assert await asyncio.wait_for(asyncio.to_thread(says_that_the_store_is_late, storing), 60)
         assert num_stored(path) == 0
         storing.kill()
     began = time.monotonic()
     for share in (0.2, 0.6):
-        with storing_process(path, kafka) as storing:
+        with storing_process(sqlite(path), kafka) as storing:
             await until(
                 lambda share=share: num_stored(path) > share * NUM_ITEMS, within_s=DRAINED_WITHIN_S, every_s=0.2
             )
             storing.kill()
         assert num_stored(path) < NUM_ITEMS
-    with storing_process(path, kafka) as storing:
+    with storing_process(sqlite(path), kafka) as storing:
         await until(lambda: num_stored(path) >= NUM_ITEMS, within_s=DRAINED_WITHIN_S, every_s=0.2)
         await until(lambda: num_stored(path, ["events"]) == 1)
         took_s = time.monotonic() - began
@@ -60,7 +60,7 @@ async def test_what_is_no_telemetry_goes_to_the_dead_letters_and_blocks_nothing(
     for number in range(12):
         await send_raw(kafka, topics.OTLP_LOGS, b"garbage %d" % number)
     await produce_telemetry(kafka, num_of_spans=1, num_of_logs=1)
-    with storing_process(path, kafka):
+    with storing_process(sqlite(path), kafka):
         await until(lambda: num_stored(path) == 2 * ITEMS_PER_MESSAGE)
         dead = await records(kafka, topics.OTLP_LOGS.dead_letter_name, 12)
         assert {record.value for record in dead} == {b"garbage %d" % number for number in range(12)}
