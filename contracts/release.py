@@ -52,7 +52,7 @@ class Candidate(Contract):
 
     Attributes:
         bundle_digest: What would be released.
-        ancestors: Bundles whose weights it continues.
+        ancestors: Bundles whose weights it continues; none in a finished rollout where a later one names them all.
         evaluation_id: The `model-evaluated` event.
         traceparent: W3C trace context of its training, which the rollout's events continue.
     """

@@ -178,4 +178,24 @@ def _remember(state: ReleaseState, record: Rollout) -> tuple[Rollout, ...]:
     finished = (*state.finished, record)
     release = last_release(state)
     old = finished[:-MAX_FINISHED]
-    return tuple(done for done in old if done is release) + finished[-MAX_FINISHED:]
+    kept = tuple(done for done in old if done is release) + finished[-MAX_FINISHED:]
+    return _naming_once(kept, release)
+
+
+def _naming_once(finished: tuple[Rollout, ...], release: Rollout | None) -> tuple[Rollout, ...]:
+    """Leave out the ancestors that a later record names as well, so that the event grows by one digest a release and not by 20.
+
+    The release of what serves may outlive all later ones, and keeps its own.
+    """
+    named: set[Digest] = set()
+    lean: list[Rollout] = []
+    for done in reversed(finished):
+        candidate = done.candidate
+        is_repetition = done is not release and named.issuperset(candidate.ancestors)
+        named |= {candidate.bundle_digest, *candidate.ancestors}
+        lean.append(_without_ancestors(done) if is_repetition else done)
+    return tuple(reversed(lean))
+
+
+def _without_ancestors(done: Rollout) -> Rollout:
+    return done.model_copy(update={"candidate": done.candidate.model_copy(update={"ancestors": ()})})
