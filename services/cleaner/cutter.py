@@ -11,7 +11,7 @@ from opentelemetry.context import Context
 
 from contracts.envelope import Domain
 from contracts.topics import BATCH_CLEANED, CORPUS_VERSIONED
-from services.cleaner.core.cut import Cut, Decision, NothingNew, Request
+from services.cleaner.core.cut import Cut, Decision, NothingNew, Request, Wait
 from services.cleaner.ledger import Version
 from services.cleaner.versions import Versions
 from shared.bus import Bus
@@ -103,6 +103,8 @@ class Cutter:
     async def _act(self, domain: str) -> None:
         async with self._lock:
             decision: Decision = await asyncio.to_thread(self._versions.decide, domain, self._clock.now())
+        if not isinstance(decision, Wait) and decision.request and decision.request.missing:
+            _say_did_not_come(domain, decision.request)
         match decision:
             case Cut(request=request):
                 await self._cut(domain, request)
@@ -147,6 +149,14 @@ class Cutter:
                 "latest_version": latest.event.number if latest else None,
             },
         )
+
+
+def _say_did_not_come(domain: str, request: Request) -> None:
+    missing = [str(batch_id) for batch_id in request.missing]
+    log.warning(
+        "batches that a training was to wait for did not come; it goes on without them",
+        extra={"domain": domain, "request": str(request.event_id), "batches": missing},
+    )
 
 
 def _fields(version: Version) -> dict[str, object]:

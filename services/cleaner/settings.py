@@ -15,6 +15,8 @@ class CorpusRules(Group):
     """New documents that make a version worth a training."""
     quiet_s: Annotated[float, Field(ge=0)] = 5.0
     """Seconds without a batch or a request before a cut, so that what belongs together lies in one version."""
+    request_patience_s: Annotated[float, Field(ge=0)] = 600.0
+    """A request for a training waits so long for batches that do not come; then a version is cut of what there is."""
     max_text_chars: Annotated[int, Field(ge=1, le=MAX_TEXT_CHARS)] = 50_000
     """A cleaned text that is longer is rejected."""
 

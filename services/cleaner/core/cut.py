@@ -72,9 +72,10 @@ def decide(pending: Pending, requests: Sequence[Request], now: datetime, rules: 
     """Return what to do for one domain at `now`.
 
     A request whose batches are clean goes first, the oldest of them. One that still waits restarts the quiet, so that a version
-    is not cut just before what it waits for arrives; it does not block the rules for ever.
+    is not cut just before what it waits for arrives; it does not block the rules for ever, and does not wait for ever itself.
     """
-    ready = next((request for request in requests if not request.missing), None)
+    patience = timedelta(seconds=rules.request_patience_s)
+    ready = next((one for one in requests if not one.missing or now - one.received_at >= patience), None)
     if ready is not None:
         return Cut(request=ready) if pending.num_documents else NothingNew(request=ready)
     quiet_since = max([pending.last_change_at, *(request.received_at for request in requests)])

@@ -55,6 +55,10 @@ def manifest(*batches: CorpusBatch) -> CorpusManifest:
 @pytest.mark.parametrize(
     ("what", "requests", "decision"),
     [
+        # a batch that never comes
+        (pending(3), (request(1, missing=(7,), age_s=599),), Wait()),
+        (pending(3), (request(1, missing=(7,), age_s=600),), Cut(request=request(1, missing=(7,), age_s=600))),
+        (pending(0), (request(1, missing=(7,), age_s=600),), NothingNew(request=request(1, missing=(7,), age_s=600))),
         (pending(0), (), Wait()),
         (pending(999), (), Wait()),
         (pending(1000, quiet_s=4.9), (), Wait()),

@@ -142,6 +142,20 @@ async def test_a_request_waits_for_its_batches_and_cuts_below_the_minimum(cleane
     assert len(cleaner.of(CORPUS_VERSIONED)) == 1
 
 
+async def test_a_request_for_a_batch_that_never_comes_goes_on_without_it_and_says_so(cleaner: Cleaner, caplog):
+    never = cleaner.batch("never", documents("二"))
+    await cleaner.receive("a", "一")
+    await cleaner.user.publish(TRAINING_REQUESTED, request(never.batch_id))
+    await cleaner.later(599)
+    assert cleaner.of(CORPUS_VERSIONED) == []
+    await cleaner.later(1)
+    (version,) = cleaner.of(CORPUS_VERSIONED)
+    assert (version.num_documents, version.training_request_id) == (1, request().event_id)
+    assert [record.batches for record in caplog.records if "did not come" in record.message] == [[str(never.batch_id)]]
+    await cleaner.later(60)
+    assert len(cleaner.of(CORPUS_VERSIONED)) == 1
+
+
 async def test_a_request_without_anything_new_is_answered_and_cuts_nothing(cleaner: Cleaner, caplog):
     await cleaner.user.publish(TRAINING_REQUESTED, request())
     with caplog.at_level(logging.WARNING):
