@@ -11,30 +11,23 @@
 """
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
-from aiokafka.partitioner import murmur2
-from aiokafka.structs import TopicPartition
-from faststream import AckPolicy, StreamMessage
+from faststream import AckPolicy
 from faststream.exceptions import NackMessage
 from faststream.kafka import KafkaBroker, KafkaMessage
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
 
 from contracts.envelope import Domain, Event
 from contracts.telemetry import MESSAGE_DEAD_LETTERS, MESSAGE_DURATION
 from contracts.topics import (
     MAX_DEAD_LETTER_BYTES,
     MAX_MESSAGE_BYTES,
-    NUM_PARTITIONS,
     TOPICS_BY_NAME,
     Topic,
     topics_consumed_by,
@@ -45,16 +38,17 @@ from contracts.topics import (
 from shared.batches import BatchConsumer, Store
 from shared.clock import SystemClock
 from shared.commands import CommandGuard, Place
+from shared.consumer_records import parsed, place_of, reason_headers, record_of, text_headers, undecoded
 from shared.disk import is_full
 from shared.errors import (
     NotTheWriter,
-    PermanentError,
     PlumblineError,
     RunInterrupted,
     StorageUnavailable,
-    TransientError,
 )
+from shared.membership import Assignment, partition_of
 from shared.messages import cloudevent_headers, decode
+from shared.retrying import is_transient, is_worth_another_attempt, retrying
 from shared.settings import KafkaSettings
 from shared.telemetry import Telemetry
 from shared.tracing import tracing
@@ -67,12 +61,7 @@ MAX_POLL_INTERVAL_MS = 24 * 3600 * 1000
 FETCH_MAX_WAIT_MS = 200
 """Kafka answers a waiting fetch as soon as there is data. The embedded broker answers when the wait is over: with 100 a hop takes
 55 ms, for a seventh of a core; with the default of 500 it takes 460 ms."""
-MAX_DEFECT_ATTEMPTS = 3
 MAX_DEAD_LETTERS_IN_A_ROW = 10
-MAX_RETRY_PAUSE_S = 10.0
-MAX_REASON_CHARS = 1_000
-MAX_HEADER_NAMES_CHARS = 8_000
-"""Names of headers that a dead letter repeats; with more it names none, since it must fit whatever was sent."""
 LONG_WORK_S = 1.0
 """A message that is under way for so long is work that a pause of the mesh should not cut off."""
 FOLLOWED_BACK_S = 30.0
@@ -110,7 +99,7 @@ class Bus:
         self._group = f"{service}{settings.group_suffix}"
         self._telemetry = telemetry
         self._dead_letters_in_a_row = 0
-        self._assignment = _Assignment()
+        self._assignment = Assignment()
         self._member = uuid4().hex
         self._num_groups = 0
         self._subscriber: Any = None
@@ -153,8 +142,8 @@ class Bus:
             fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
             partition_assignment_strategy=(RangePartitionAssignor,),
             listener=self._assignment,
-            parser=_parsed,
-            decoder=_undecoded,
+            parser=parsed,
+            decoder=undecoded,
             no_reply=True,
             title=self.service,
         )
@@ -215,8 +204,8 @@ class Bus:
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.ACK_FIRST,
             fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
-            parser=_parsed,
-            decoder=_undecoded,
+            parser=parsed,
+            decoder=undecoded,
             no_reply=True,
             title=title,
         )
@@ -224,9 +213,9 @@ class Bus:
         @subscriber
         async def on_state(message: KafkaMessage) -> None:
             try:
-                await _retrying(_is_transient)(self._handle, message, handlers)
+                await retrying(is_transient)(self._handle, message, handlers)
             except Exception:  # (FastStream would drop a defect without a word)
-                log.exception("state message left unread", extra=_place(message))
+                log.exception("state message left unread", extra=place_of(record_of(message)))
 
         return subscriber
 
@@ -248,15 +237,15 @@ class Bus:
 
     async def connect(self) -> None:
         """Reach the broker, however long that takes; from here on events can be published."""
-        await _retrying(_is_transient)(self.broker.connect)
+        await retrying(is_transient)(self.broker.connect)
 
     async def start(self) -> None:
         """Begin to consume and to read."""
-        await _retrying(_is_transient)(self.broker.start)
+        await retrying(is_transient)(self.broker.start)
         for follower in self._followers:
             # (a broker in memory has no consumer)
             if isinstance(follower.consumer, AIOKafkaConsumer):
-                await _retrying(_is_transient)(_begin_lately, follower.consumer)
+                await retrying(is_transient)(_begin_lately, follower.consumer)
 
     @property
     def unready_because(self) -> str | None:
@@ -279,7 +268,7 @@ class Bus:
         async def attempt() -> None:
             await work()
 
-        await _retrying(_is_transient)(attempt)
+        await retrying(is_transient)(attempt)
 
     @property
     def num_assignments(self) -> int:
@@ -303,15 +292,15 @@ class Bus:
 
     async def _deliver(self, message: KafkaMessage, handlers: Mapping[Topic, Handler]) -> None:
         started = time.perf_counter()
-        topic_name = _record(message).topic
+        topic_name = record_of(message).topic
         self._under_way[topic_name] = started
         outcome = "handled"
         try:
-            await _retrying(_is_worth_another_attempt)(self._handle, message, handlers)
+            await retrying(is_worth_another_attempt)(self._handle, message, handlers)
             self._dead_letters_in_a_row = 0
         except Exception as error:  # noqa: BLE001 (the one place where any failure ends in a dead letter, never in silence)
             outcome = "dead-lettered"
-            await _retrying(_is_transient)(self._dead_letter, message, error)
+            await retrying(is_transient)(self._dead_letter, message, error)
         finally:
             self._under_way.pop(topic_name, None)
             self._telemetry.record(
@@ -330,7 +319,7 @@ class Bus:
         self._waits_for = None
 
     async def _call(self, message: KafkaMessage, handlers: Mapping[Topic, Handler]) -> None:
-        topic = TOPICS_BY_NAME[_record(message).topic]
+        topic = TOPICS_BY_NAME[record_of(message).topic]
         if topic.event is None:
             await handlers[topic](message.body)
             return
@@ -342,7 +331,7 @@ class Bus:
 
     async def _obey(self, topic: Topic, event: Event, message: KafkaMessage, handler: Handler) -> None:
         """Handle a command that is signed, fresh and new."""
-        raw = _record(message)
+        raw = record_of(message)
         key, place = (raw.key or b"").decode(errors="replace"), Place(raw.partition, raw.offset)
         self._guard.check(topic, event, key=key, body=message.body, headers=message.headers, place=place)
         await handler(event)
@@ -354,12 +343,12 @@ class Bus:
                 f"{MAX_DEAD_LETTERS_IN_A_ROW} messages in a row were dead-lettered, the last one for: {error}; "
                 "nothing more is consumed until a restart"
             )
-            log.error("consumer stopped", extra={"reason": self._stopped_because, **_place(message)})
+            log.error("consumer stopped", extra={"reason": self._stopped_because, **place_of(record_of(message))})
             # From a task of its own: FastStream's StopConsume would cancel the very task that closes the consumer, which would
             # then keep its partitions. The message is put back, for whoever reads on.
             self._leaving = asyncio.create_task(self._subscriber.stop(), name="leave")
             raise NackMessage
-        await self.dead_letter(_record(message), error)
+        await self.dead_letter(record_of(message), error)
         self._dead_letters_in_a_row += 1
 
     def check_signature(self, record: ConsumerRecord) -> None:
@@ -371,71 +360,23 @@ class Bus:
         topic = TOPICS_BY_NAME[record.topic]
         if topic.signed:
             key = (record.key or b"").decode(errors="replace")
-            self._guard.check_signature(topic, key=key, body=record.value or b"", headers=_text_headers(record))
+            self._guard.check_signature(topic, key=key, body=record.value or b"", headers=text_headers(record))
 
     async def dead_letter(self, record: ConsumerRecord, error: Exception) -> None:
         """Send a record to its dead-letter topic as it came, with the reason."""
         expected = isinstance(error, PlumblineError)
         log.error(
-            "dead-lettered", extra={"reason": str(error), **_place_of(record)}, exc_info=None if expected else error
+            "dead-lettered", extra={"reason": str(error), **place_of(record)}, exc_info=None if expected else error
         )
         await self.broker.publish(
             record.value or b"",
             TOPICS_BY_NAME[record.topic].dead_letter_name,
             key=record.key,
-            headers={**_text_headers(record), **_reason_headers(record, error, self.service)},
+            headers={**text_headers(record), **reason_headers(record, error, self.service)},
         )
         self._telemetry.add(
             MESSAGE_DEAD_LETTERS, 1, {"messaging.destination.name": record.topic, "error.type": type(error).__name__}
         )
-
-
-def partition_of(domain: Domain) -> int:
-    """Return the partition that Kafka's default partitioner puts a domain's events in, on every topic of the table."""
-    return int(murmur2(domain.encode()) & 0x7FFFFFFF) % NUM_PARTITIONS
-
-
-class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
-    """Remembers whether the group has been joined, and what this member has of it.
-
-    Attributes:
-        is_settled: The group has spoken and does not move partitions now.
-        num_assignments: Counts them.
-    """
-
-    def __init__(self) -> None:
-        self.joined = False
-        self.is_settled = False
-        self.num_assignments = 0
-        self.partitions: frozenset[int] = frozenset()
-
-    def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
-        """Partitions are moving: until the group has spoken, this member has none."""
-        self.partitions = frozenset()
-        self.is_settled = False
-
-    def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
-        """The group has spoken; a standby may have got none."""
-        self.joined = self.is_settled = True
-        self.num_assignments += 1
-        self.partitions = frozenset(place.partition for place in assigned)
-
-
-async def _parsed(record: Any, parse: Callable[[Any], Awaitable[StreamMessage[Any]]]) -> StreamMessage[Any]:  # noqa: ANN401
-    """Parse a record whatever its headers hold.
-
-    FastStream's parser fails at a null and at what is not UTF-8, before any handler, where the message would be lost in silence.
-    """
-    headers = [(name, value.encode()) for name, value in _texts(record)]
-    return await parse(replace(record, headers=headers))
-
-
-def _texts(record: ConsumerRecord) -> list[tuple[str, str]]:
-    return [(name, (value or b"").decode(errors="replace")) for name, value in record.headers]
-
-
-def _text_headers(record: ConsumerRecord) -> dict[str, str]:
-    return dict(_texts(record))
 
 
 async def _begin_lately(consumer: AIOKafkaConsumer) -> None:
@@ -450,77 +391,8 @@ async def _begin_lately(consumer: AIOKafkaConsumer) -> None:
             consumer.seek(place, offset.offset)
 
 
-async def _undecoded(message: StreamMessage[Any]) -> bytes:
-    """Leave decoding to `decode`, so that its errors meet the dead-letter rule like all others."""
-    return bytes(message.body)
-
-
 def _checked(handlers: Mapping[Topic, Handler], table: tuple[Topic, ...], verb: str) -> tuple[Topic, ...]:
     if set(handlers) != set(table):
         msg = f"{verb} {sorted(t.name for t in table)} by the topic table, handlers are for {sorted(t.name for t in handlers)}"
         raise ValueError(msg)
     return table
-
-
-def _is_transient(error: BaseException) -> bool:
-    return is_full(error) or (
-        isinstance(error, (TransientError, KafkaError, OSError, TimeoutError))
-        and not isinstance(error, (PermanentError, MessageSizeTooLargeError))
-    )
-
-
-def _is_worth_another_attempt(error: BaseException) -> bool:
-    return not isinstance(error, (PermanentError, asyncio.CancelledError)) and isinstance(error, Exception)
-
-
-def _retrying(worth: Callable[[BaseException], bool]) -> Callable[..., Awaitable[None]]:
-    """Return a caller that repeats for ever after transient errors, and thrice after defects that are `worth` it.
-
-    Transient errors do not use up the attempts of a defect.
-    """
-    num_defects = 0
-
-    def give_up(state: RetryCallState) -> bool:
-        nonlocal num_defects
-        error = state.outcome.exception() if state.outcome else None
-        if error is not None and not _is_transient(error):
-            num_defects += 1
-        return num_defects >= MAX_DEFECT_ATTEMPTS
-
-    def say(state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        log.warning("will try again", extra={"attempt": state.attempt_number, "error": repr(error)})
-
-    return AsyncRetrying(
-        retry=retry_if_exception(worth),
-        wait=wait_exponential_jitter(multiplier=0.2, max=MAX_RETRY_PAUSE_S, jitter=0.2),
-        stop=give_up,
-        before_sleep=say,
-        reraise=True,
-    )
-
-
-def _record(message: KafkaMessage) -> Any:  # noqa: ANN401 (aiokafka is untyped)
-    """Return the consumer record; never a tuple, since no subscriber here reads in batches."""
-    return message.raw_message
-
-
-def _place(message: KafkaMessage) -> dict[str, object]:
-    return _place_of(_record(message))
-
-
-def _place_of(record: ConsumerRecord) -> dict[str, object]:
-    return {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-
-
-def _reason_headers(raw: ConsumerRecord, error: Exception, service: str) -> dict[str, str]:
-    # Publishing adds headers of its own: a replay must know which ones the message came with.
-    names = json.dumps([name for name, _ in raw.headers])
-    return {
-        **({"plumbline_headers": names} if len(names) <= MAX_HEADER_NAMES_CHARS else {}),
-        "plumbline_error_type": type(error).__name__,
-        "plumbline_error": str(error)[:MAX_REASON_CHARS],
-        "plumbline_next_step": (getattr(error, "next_step", None) or "")[:MAX_REASON_CHARS],
-        "plumbline_service": service,
-        "plumbline_origin": f"{raw.topic}/{raw.partition}/{raw.offset}",
-    }

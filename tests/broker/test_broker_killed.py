@@ -21,7 +21,8 @@ from kafka import KafkaAdminClient
 
 from contracts import topics
 from contracts.envelope import Event
-from shared.bus import Bus, partition_of
+from shared.bus import Bus
+from shared.membership import partition_of
 from shared.settings import KafkaSettings
 from tests.broker.harness import PATIENCE_S, header, make_bus, running, until
 from tests.broker.member import cleaned

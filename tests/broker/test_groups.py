@@ -9,7 +9,8 @@ import pytest
 
 from contracts import topics
 from contracts.topics import NUM_PARTITIONS, topics_consumed_by
-from shared.bus import Bus, partition_of
+from shared.bus import Bus
+from shared.membership import partition_of
 from shared.settings import KafkaSettings
 from tests.broker.harness import Inbox, make_bus, records, running, send_raw, until
 from tests.broker.member import started_member
