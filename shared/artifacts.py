@@ -14,6 +14,9 @@ from shared.errors import ArtifactCorrupt, ArtifactMissing
 
 __all__ = ["ABSENT", "ArtifactStore", "Expected", "Version", "file_digest"]
 
+DRAFT_MAX_AGE_S = 86_400.0
+"""No writer takes so long between two pieces of a file."""
+
 
 class ArtifactStore:
     """Artifacts and refs under one URL."""
@@ -75,6 +78,10 @@ class ArtifactStore:
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
+
+    def remove_drafts(self, *, older_than_s: float = DRAFT_MAX_AGE_S) -> int:
+        """Remove what a killed writer left of an artifact, which may be as large as a model; return how many there were."""
+        return self._blobs.remove_drafts("sha256", older_than_s=older_than_s)
 
     # ---- refs
 

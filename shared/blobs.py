@@ -5,6 +5,7 @@ A blob is replaced whole, and only if it still is what the writer thinks it is (
 
 import hashlib
 import io
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -71,6 +72,10 @@ class Blobs(Protocol):
         """Yield the names of the blobs below the folder `prefix`, sorted. Slow: not for what is done often."""
         ...
 
+    def remove_drafts(self, prefix: str, *, older_than_s: float) -> int:
+        """Remove what writers that were killed left halfway below the folder `prefix`; return how many. Slow."""
+        ...
+
 
 class FolderBlobs:
     """Blobs as files; writers of a blob take turns by a lock that dies with its holder."""
@@ -131,6 +136,17 @@ class FolderBlobs:
         with _named_errors(f"list {prefix}"):
             paths = sorted(path for path in (self._root / prefix).rglob("*") if path.is_file())
         yield from (path.relative_to(self._root).as_posix() for path in paths if not path.name.startswith("."))
+
+    def remove_drafts(self, prefix: str, *, older_than_s: float) -> int:
+        """Remove hidden files that nobody has written to for so long."""
+        before = time.time() - older_than_s
+        num_removed = 0
+        with _named_errors(f"clear {prefix}"):
+            for path in (self._root / prefix).rglob(".*"):
+                if path.is_file() and path.stat().st_mtime < before:
+                    path.unlink(missing_ok=True)
+                    num_removed += 1
+        return num_removed
 
     def _compare(self, name: str, expected: Version | Expected) -> None:
         found = self.read(name)

@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from shared.disk import is_full
 from shared.errors import ChildCrashed, PermanentError, RunFailed, RunInterrupted, TransientError
@@ -41,6 +42,21 @@ Progress = Callable[[dict[str, Any]], Awaitable[None]]
 Job = TypeVar("Job", bound=BaseModel)
 
 log = logging.getLogger(__name__)
+
+
+def kept_job(job_file: Path, kind: type[Job]) -> Job | None:
+    """Return the job that an interrupted run began with, or None.
+
+    One that cannot be read, such as an older version's, goes with all that the run has in its folder, and the run begins anew.
+    """
+    if not job_file.exists():
+        return None
+    try:
+        return kind.model_validate_json(job_file.read_bytes())
+    except ValidationError as error:
+        log.warning("job cannot be read, the run begins anew", extra={"job": str(job_file), "reason": str(error)})
+        shutil.rmtree(job_file.parent)
+        return None
 
 
 async def run_child(

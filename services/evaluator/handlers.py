@@ -16,7 +16,7 @@ from services.evaluator.settings import Gates
 from shared.artifacts import ArtifactStore
 from shared.bundle_signing import Admission
 from shared.bus import Bus
-from shared.child import run_child
+from shared.child import kept_job, run_child
 from shared.clock import Clock
 from shared.errors import RunFailed, SignatureRefused
 from shared.files import write_atomically
@@ -69,8 +69,8 @@ class Evaluating:
         shutil.rmtree(self.folder / str(event.event_id), ignore_errors=True)
 
     def _job(self, event: ModelTrained, job_file: Path) -> EvaluationJob:
-        if job_file.exists():
-            return EvaluationJob.model_validate_json(job_file.read_text())
+        if kept := kept_job(job_file, EvaluationJob):
+            return kept
         serving_digest = self.serving.digest(event.domain)
         job = EvaluationJob(
             artifacts_url=self.artifacts_url,

@@ -15,10 +15,10 @@ from contracts.corpus import BatchReceived, Document
 from contracts.envelope import Contract, Digest
 from contracts.topics import BATCH_RECEIVED
 from services.ingest.core import Arrival
-from shared.artifacts import ArtifactStore
+from shared.artifacts import ABSENT, ArtifactStore
 from shared.bus import Bus
 from shared.corpus import write_shard
-from shared.errors import InvalidDocuments, TransientError
+from shared.errors import InvalidDocuments, RefConflict, TransientError
 from shared.telemetry import Telemetry, current_traceparent
 
 KEPT = "batches"
@@ -58,9 +58,14 @@ class Batches:
         return write_shard(self._store, documents)
 
     def keep(self, batch: KeptBatch) -> None:
-        """Write the batch's ref: from here on it survives."""
+        """Write the batch's ref: from here on it survives.
+
+        Raises:
+            RefConflict: It is kept already.
+        """
         event = batch.event
-        self._store.write_ref(f"{KEPT}/{event.domain}/{event.batch_id}", batch.model_dump_json().encode())
+        name = f"{KEPT}/{event.domain}/{event.batch_id}"
+        self._store.write_ref(name, batch.model_dump_json().encode(), expected=ABSENT)
 
     def not_cleaned(self) -> Iterator[KeptBatch]:
         """Yield the batches, oldest first, that the cleaner has not finished."""
@@ -106,7 +111,14 @@ class Intake:
             return _same(kept, arrival.content_digest)
         event = arrival.announcement(self._batches.keep_documents(arrival.documents))
         batch = KeptBatch(event=event, content_digest=arrival.content_digest, traceparent=traceparent)
-        self._batches.keep(batch)
+        try:
+            self._batches.keep(batch)
+        except RefConflict:
+            # The same upload twice at the same moment: both say what the faster one kept.
+            kept = self._batches.find(arrival.domain, arrival.batch_id)
+            if kept is None:
+                raise
+            return _same(kept, arrival.content_digest)
         return batch
 
     async def _announce(self, batch: KeptBatch) -> None:

@@ -1,5 +1,9 @@
 """Wires the trainer. The daemon itself never loads torch: its child process does."""
 
+import asyncio
+import logging
+from functools import partial
+
 from fastapi import FastAPI
 
 from services.trainer.handlers import Training, register
@@ -16,6 +20,8 @@ from shared.telemetry import Telemetry
 
 SERVICE = "trainer"
 
+log = logging.getLogger(__name__)
+
 
 def build() -> FastAPI:
     """Return the trainer, ready to be served."""
@@ -23,7 +29,8 @@ def build() -> FastAPI:
     telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka, settings.state_dir)
     bus = Bus(SERVICE, settings.kafka, telemetry)
     wire(settings, bus, telemetry, SystemClock())
-    return daemon_app(bus, telemetry)
+    store = ArtifactStore(settings.artifacts.url)
+    return daemon_app(bus, telemetry, at_start=[partial(clear, store)])
 
 
 def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> None:
@@ -39,3 +46,9 @@ def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> No
         admission=Admission(bus, store, keys, clock=clock),
     )
     register(bus, training=training, runs=Runs(store, SERVICE, clock=clock), telemetry=telemetry, clock=clock)
+
+
+async def clear(store: ArtifactStore) -> None:
+    """Free the space of artifacts that a kill or a power cut left halfway: those of this daemon are the largest."""
+    if num_removed := await asyncio.to_thread(store.remove_drafts):
+        log.info("drafts of artifacts removed", extra={"num_files": num_removed})

@@ -20,7 +20,7 @@ from shared import bundle, bundle_signing
 from shared.artifacts import ArtifactStore
 from shared.bundle_signing import Admission
 from shared.bus import Bus
-from shared.child import run_child
+from shared.child import kept_job, run_child
 from shared.clock import Clock
 from shared.errors import RunFailed, SignatureRefused
 from shared.files import write_atomically
@@ -88,8 +88,8 @@ class Training:
 
     def _job(self, event: TokenizerReady, job_file: Path) -> TrainingJob:
         # Decided once: a run that is resumed after another release goes on from what it began with.
-        if job_file.exists():
-            return TrainingJob.model_validate_json(job_file.read_text())
+        if kept := kept_job(job_file, TrainingJob):
+            return kept
         job = TrainingJob(
             artifacts_url=self.settings.artifacts.url,
             domain=event.domain,

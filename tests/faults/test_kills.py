@@ -18,7 +18,6 @@ from tests.faults.moments import CHILD_STARTED, Kind, Moment
 pytestmark = [pytest.mark.embedded, pytest.mark.xdist_group("faults"), pytest.mark.timeout(500)]
 
 TAKEOVER_WITHIN_S = 15.0
-READY_WITHIN_S = 30.0
 ALL_WITHIN_S = 240.0
 """A machine that also runs other tests takes minutes for the way that all eight are killed on."""
 ONE_PASS = {

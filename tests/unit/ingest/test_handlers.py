@@ -1,4 +1,6 @@
+import asyncio
 import logging
+import threading
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -44,6 +46,21 @@ async def test_a_redelivered_event_is_the_same_batch_announced_again(ingest: Ing
     await ingest.user.publish(DOCUMENTS_SUBMITTED, submission(*ARTICLES))
     first, again = ingest.events
     assert again == first
+
+
+async def test_the_same_batch_twice_at_the_same_moment_is_announced_as_one(ingest: Ingest, monkeypatch):
+    both_have_looked = threading.Barrier(2, timeout=5)
+    keep_documents = Batches.keep_documents
+
+    def keep_when_both_have_looked(batches: Batches, documents: tuple[Document, ...]) -> str:
+        both_have_looked.wait()
+        return keep_documents(batches, documents)
+
+    monkeypatch.setattr(Batches, "keep_documents", keep_when_both_have_looked)
+    arrivals = [submitted(submission(*ARTICLES), START + timedelta(hours=hours)) for hours in (0, 1)]
+    first, second = await asyncio.gather(*map(ingest.intake.take, arrivals))
+    assert first == second
+    assert ingest.events == [first, first]
 
 
 async def test_one_event_id_in_two_domains_is_two_batches(ingest: Ingest):

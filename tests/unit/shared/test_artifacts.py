@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,19 @@ def test_a_writer_killed_in_the_middle_leaves_nothing_to_be_seen(
         assert folder_store.read_ref(name) is None
         folder_store.write_ref(name, b"whole")
         assert folder_store.read_ref(name) == b"whole"
+
+
+def test_what_killed_writers_left_is_removed_once_it_is_old(folder_store: ArtifactStore, folder: Path) -> None:
+    digest = folder_store.put_bytes(b"whole")
+    shard = folder / "sha256" / digest[:2]
+    old, fresh = (shard / f".{digest}.{name}" for name in ("old", "fresh"))
+    for draft in (old, fresh):
+        draft.write_bytes(b"half")
+    yesterday = time.time() - 90_000
+    for path in (old, shard / digest):
+        os.utime(path, (yesterday, yesterday))
+    assert folder_store.remove_drafts() == 1
+    assert (old.exists(), fresh.exists(), folder_store.read_bytes(digest)) == (False, True, b"whole")
 
 
 def test_an_error_while_writing_leaves_nothing(folder_store: ArtifactStore, folder: Path, tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import psutil
 import pytest
+from pydantic import BaseModel
 
-from shared.child import MAX_STARTS, NICENESS, run_child
+from shared.child import MAX_STARTS, NICENESS, kept_job, run_child
 from shared.errors import ChildCrashed, PermanentError, RunFailed
 
 CHILD = "tests.unit.shared.child_for_tests"
@@ -148,3 +149,20 @@ def test_a_child_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
 
         _, alive = psutil.wait_procs([child], timeout=10)
         assert alive == []
+
+
+class Kept(BaseModel):
+    number: int
+
+
+def test_a_kept_job_is_gone_on_with_and_one_that_cannot_be_read_begins_anew(tmp_path: Path, caplog) -> None:
+    job_file = tmp_path / "run" / "job.json"
+    assert kept_job(job_file, Kept) is None
+    job_file.parent.mkdir()
+    job_file.write_text('{"number": 7}')
+    assert kept_job(job_file, Kept) == Kept(number=7)
+    job_file.write_text('{"name": "of an older version"}')
+    (job_file.parent / "checkpoint").write_text("of that job")
+    assert kept_job(job_file, Kept) is None
+    assert not job_file.parent.exists()
+    assert [record.message for record in caplog.records] == ["job cannot be read, the run begins anew"]
