@@ -11,6 +11,7 @@ from contracts.release import ReleaseState, Route
 
 MAX_INPUT_CHARS = 20_000
 MAX_NEW_TOKENS = 64
+MAX_SEED = 2**63 - 1
 
 
 class Problem(Contract):
@@ -71,7 +72,7 @@ class CompleteRequest(Contract):
     prompt: Annotated[str, Field(min_length=1, max_length=MAX_INPUT_CHARS)]
     max_new_tokens: Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS)] = 32
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     user: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     domain: Domain = "law"
 

@@ -24,6 +24,7 @@ from shared.lm.text import encode_prompt, encode_texts, special_ids
 
 MAX_NEW_TOKENS = 64
 DEFAULT_TOP_K = 40
+MIN_TEMPERATURE = 1e-3
 HALF_A_CHARACTER = "\ufffd"
 """What a decoder shows for bytes that are no complete character yet."""
 WARM_UP_TEXT = "x"
@@ -106,9 +107,9 @@ class BundleSession:
         Args:
             prompt: Of any length.
             max_new_tokens: 1 to 64; fewer come if the model ends the text.
-            temperature: 0 takes the most probable token each time.
+            temperature: Below 0.001 the most probable token is taken each time: division by less leaves no other a chance.
             top_k: Tokens that are drawn from when the temperature is above 0.
-            seed: Of the draws.
+            seed: Of the draws; not negative.
 
         Raises:
             ValueError: `max_new_tokens` is out of range.
@@ -154,7 +155,7 @@ class _Sampler:
     rng: np.random.Generator
 
     def pick(self, logits: NDArray[np.float32]) -> int:
-        if self.temperature == 0:
+        if self.temperature < MIN_TEMPERATURE:
             return int(logits.argmax())
         best = np.argsort(-logits, kind="stable")[: self.top_k]
         return int(self.rng.choice(best, p=softmax(logits[best] / self.temperature)))

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
 from opentelemetry.trace import Span, SpanKind, StatusCode
+from pydantic import ValidationError
 
 from contracts.api import (
     ClassifyAnswer,
@@ -138,9 +139,8 @@ class Serving:
                     next_step="submit documents with a `label`, or use /v1/complete",
                 )  # fmt: skip
             key = cache_key(assigned.digest, "classify", request.text)
-            if found := await self._cache.get(key):
+            if answer := _cached(await self._cache.get(key)):
                 self._count_cache_hit(assigned)
-                answer = ClassifyAnswer.model_validate_json(found)
                 return answer.model_copy(update={"answer_id": assigned.answer_id, "cached": True})
             with self._measured(assigned):
                 await self._suffer_fault(assigned.digest)
@@ -302,3 +302,12 @@ def _ended(span: Span) -> Iterator[Span]:
 
 def _readable(routes: tuple[Route, ...]) -> dict[str, int]:
     return {route.bundle_digest[:12]: route.weight_percent for route in routes}
+
+
+def _cached(found: bytes | None) -> ClassifyAnswer | None:
+    """Return a kept answer. One that does not fit, such as another version's, is a miss, and what is answered takes its place."""
+    try:
+        return ClassifyAnswer.model_validate_json(found) if found else None
+    except ValidationError as error:
+        log.warning("a cached answer does not fit, it is made anew", extra={"reason": str(error)})
+        return None
