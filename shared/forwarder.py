@@ -37,6 +37,7 @@ class SpooledSink:
         self._news = asyncio.Event()
         self._closing = asyncio.Event()
         self._is_closing = False
+        self._has_said_defect = False
 
     def send(self, messages: Sequence[tuple[str, bytes]]) -> bool:
         """Keep messages until the broker has them."""
@@ -92,14 +93,25 @@ class SpooledSink:
                     has_sent = False
                     # Not logged at a level that is itself shipped: the log would feed the spool that is filling.
                     log.debug("telemetry not sent", exc_info=True)
+                except Exception as error:  # noqa: BLE001 (a defect that ended the task would end all telemetry in silence)
+                    has_sent = False
+                    self._say_defect_once(error)
                 if has_sent:
                     pause_s = FIRST_PAUSE_S
                 else:
+                    # An idempotent producer whose batch expired would have its next ones refused as out of order, for ever.
+                    stale, producer = producer, None
+                    await _dropped(stale)
                     await asyncio.sleep(pause_s)
                     pause_s = min(2 * pause_s, MAX_PAUSE_S)
         finally:
-            if producer is not None:
-                await _stop(producer)
+            await _dropped(producer)
+
+    def _say_defect_once(self, error: Exception) -> None:
+        """Log a defect; once only, since the log is itself shipped from here."""
+        if not self._has_said_defect:
+            self._has_said_defect = True
+            log.error("telemetry not sent, for a defect; it is tried again", exc_info=error)
 
     async def _send(self, producer: AIOKafkaProducer, waiting: Sequence[Spooled]) -> bool:
         """Send messages in order, and forget those that arrived; return whether all did."""
@@ -138,6 +150,16 @@ class SpooledSink:
             await _stop(producer)
             raise
         return producer
+
+
+async def _dropped(producer: AIOKafkaProducer | None) -> None:
+    """Stop a producer that is given up, whatever it says to that."""
+    if producer is None:
+        return
+    try:
+        await _stop(producer)
+    except Exception:
+        log.debug("producer not stopped", exc_info=True)
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:
