@@ -14,6 +14,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -62,6 +63,8 @@ FETCH_MAX_WAIT_MS = 200
 """Kafka answers a waiting fetch as soon as there is data. The embedded broker answers when the wait is over: with 100 a hop takes
 55 ms, for a seventh of a core; with the default of 500 it takes 460 ms."""
 MAX_DEAD_LETTERS_IN_A_ROW = 10
+LASTING_ATTEMPTS = 3
+"""A transient error that was met so often at one message is said by /readyz; one that is met once passes unsaid."""
 LONG_WORK_S = 1.0
 """A message that is under way for so long is work that a pause of the mesh should not cut off."""
 FOLLOWED_BACK_S = 30.0
@@ -73,6 +76,32 @@ Handler = Callable[[Any], Awaitable[None]]
 """Takes an event of the topic's class; on an OTLP topic, the raw bytes."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass
+class Waits:
+    """What a subscriber's message waits for while it is tried again.
+
+    Attributes:
+        reason: The transient error, once it is known to last; None: nothing.
+    """
+
+    reason: str | None = None
+    _num_attempts: int = 0
+
+    def after(self, error: Exception) -> None:
+        """Note an attempt that failed; after an error that is not transient the message soon goes elsewhere."""
+        if not is_transient(error):
+            self.end()
+            return
+        self._num_attempts += 1
+        is_lasting = isinstance(error, (StorageUnavailable, RunInterrupted)) or is_full(error)
+        if is_lasting or self._num_attempts >= LASTING_ATTEMPTS:
+            self.reason = f"{type(error).__name__}: {error}"
+
+    def end(self) -> None:
+        """Note that the message no longer waits."""
+        self.reason, self._num_attempts = None, 0
 
 
 class Bus:
@@ -108,7 +137,7 @@ class Bus:
         self._settings = settings
         self._leaving: asyncio.Task[None] | None = None
         self._stopped_because: str | None = None
-        self._waits_for: str | None = None
+        self._waits: dict[str, Waits] = {}
         self._under_way: dict[str, float] = {}
         self.broker = KafkaBroker(
             settings.bootstrap_servers.split(","),
@@ -213,7 +242,7 @@ class Bus:
         @subscriber
         async def on_state(message: KafkaMessage) -> None:
             try:
-                await retrying(is_transient)(self._handle, message, handlers)
+                await retrying(is_transient)(self._handle, message, handlers, title)
             except Exception:  # (FastStream would drop a defect without a word)
                 log.exception("state message left unread", extra=place_of(record_of(message)))
 
@@ -250,8 +279,9 @@ class Bus:
     @property
     def unready_because(self) -> str | None:
         """Why messages are not handled at present, or None."""
-        if self._stopped_because or self._waits_for:
-            return self._stopped_because or self._waits_for
+        waits_for = next((waits.reason for waits in self._waits.values() if waits.reason), None)
+        if self._stopped_because or waits_for:
+            return self._stopped_because or waits_for
         if self._num_groups and not self._assignment.joined:
             return "the consumer group has not been joined yet"
         return None
@@ -296,7 +326,7 @@ class Bus:
         self._under_way[topic_name] = started
         outcome = "handled"
         try:
-            await retrying(is_worth_another_attempt)(self._handle, message, handlers)
+            await retrying(is_worth_another_attempt)(self._handle, message, handlers, self.service)
             self._dead_letters_in_a_row = 0
         except Exception as error:  # noqa: BLE001 (the one place where any failure ends in a dead letter, never in silence)
             outcome = "dead-lettered"
@@ -309,14 +339,15 @@ class Bus:
                 {"messaging.destination.name": topic_name, "plumbline.outcome": outcome},
             )
 
-    async def _handle(self, message: KafkaMessage, handlers: Mapping[Topic, Handler]) -> None:
+    async def _handle(self, message: KafkaMessage, handlers: Mapping[Topic, Handler], title: str) -> None:
+        # Of each subscriber by itself: what a reader could read does not mean that the group goes on.
+        waits = self._waits.setdefault(title, Waits())
         try:
             await self._call(message, handlers)
         except Exception as error:
-            if isinstance(error, (StorageUnavailable, RunInterrupted)) or is_full(error):
-                self._waits_for = f"{type(error).__name__}: {error}"
+            waits.after(error)
             raise
-        self._waits_for = None
+        waits.end()
 
     async def _call(self, message: KafkaMessage, handlers: Mapping[Topic, Handler]) -> None:
         topic = TOPICS_BY_NAME[record_of(message).topic]
