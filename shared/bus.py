@@ -20,6 +20,7 @@ from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import MessageSizeTooLargeError
 from faststream import AckPolicy
 from faststream.exceptions import NackMessage
 from faststream.kafka import KafkaBroker, KafkaMessage
@@ -39,7 +40,15 @@ from contracts.topics import (
 from shared.batches import BatchConsumer, Store
 from shared.clock import SystemClock
 from shared.commands import CommandGuard, Place
-from shared.consumer_records import parsed, place_of, reason_headers, record_of, text_headers, undecoded
+from shared.consumer_records import (
+    parsed,
+    place_of,
+    reason_headers,
+    record_of,
+    text_headers,
+    truncation_headers,
+    undecoded,
+)
 from shared.disk import is_full
 from shared.errors import (
     NotTheWriter,
@@ -69,6 +78,8 @@ LONG_WORK_S = 1.0
 """A message that is under way for so long is work that a pause of the mesh should not cut off."""
 FOLLOWED_BACK_S = 30.0
 """How far back a follower begins, so that a restart misses nothing that still counts."""
+TRUNCATED_BYTES = 65_536
+"""Of a message that is too large for a dead letter so much is kept there, to be recognised by."""
 STOP_TIMEOUT_S = 2.0
 """How long a stop waits for the message being handled; what is cut off then is delivered again. FastStream waits 15 s."""
 
@@ -399,14 +410,29 @@ class Bus:
         log.error(
             "dead-lettered", extra={"reason": str(error), **place_of(record)}, exc_info=None if expected else error
         )
-        await self.broker.publish(
-            record.value or b"",
-            TOPICS_BY_NAME[record.topic].dead_letter_name,
-            key=record.key,
-            headers={**text_headers(record), **reason_headers(record, error, self.service)},
-        )
+        topic_name = TOPICS_BY_NAME[record.topic].dead_letter_name
+        reason = reason_headers(record, error, self.service)
+        headers = {**text_headers(record), **reason}
+        try:
+            await self.broker.publish(record.value or b"", topic_name, key=record.key, headers=headers)
+        except MessageSizeTooLargeError:
+            await self._dead_letter_truncated(record, topic_name, reason)
         self._telemetry.add(
             MESSAGE_DEAD_LETTERS, 1, {"messaging.destination.name": record.topic, "error.type": type(error).__name__}
+        )
+
+    async def _dead_letter_truncated(self, record: ConsumerRecord, topic_name: str, reason: dict[str, str]) -> None:
+        """Send the beginning of a record that is too large: its partition would be blocked for ever otherwise.
+
+        What was compressed may be that large. The whole of it lies at its origin, for as long as its topic keeps it.
+        """
+        body = record.value or b""
+        log.error("dead letter truncated: the message is too large", extra={"bytes": len(body), **place_of(record)})
+        await self.broker.publish(
+            body[:TRUNCATED_BYTES],
+            topic_name,
+            key=record.key and record.key[:TRUNCATED_BYTES],
+            headers=truncation_headers(record, reason),
         )
 
 

@@ -10,6 +10,8 @@ from faststream import StreamMessage
 from faststream.kafka import KafkaMessage
 
 MAX_REASON_CHARS = 1_000
+MAX_KEPT_HEADER_BYTES = 500_000
+"""Headers that a truncated dead letter repeats; with more it repeats none but the reason's."""
 MAX_HEADER_NAMES_CHARS = 8_000
 """Names of headers that a dead letter repeats; with more it names none, since it must fit whatever was sent."""
 
@@ -59,3 +61,14 @@ def reason_headers(raw: ConsumerRecord, error: Exception, service: str) -> dict[
         "plumbline_service": service,
         "plumbline_origin": f"{raw.topic}/{raw.partition}/{raw.offset}",
     }
+
+
+def truncation_headers(raw: ConsumerRecord, reason: dict[str, str]) -> dict[str, str]:
+    """Return the headers of a letter that holds only the beginning of a record's body.
+
+    Where the headers themselves are what is too large, only those that say the reason are kept.
+    """
+    came_with = text_headers(raw)
+    size = sum(len(name) + len(value.encode()) for name, value in came_with.items())
+    kept = came_with if size <= MAX_KEPT_HEADER_BYTES else {}
+    return {**kept, **reason, "plumbline_original_bytes": str(len(raw.value or b""))}

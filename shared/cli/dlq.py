@@ -22,7 +22,7 @@ from shared.cli.dlq_letters import (
 )
 from shared.cli.dlq_topics import DeadLetterTopics, dead_letter_topics
 from shared.cli.dlq_views import Letters, details, letter_view, overview, whole_view
-from shared.cli.errors import ArgumentRefused
+from shared.cli.errors import ArgumentRefused, LetterTruncated
 from shared.cli.options import DEFAULT_STATE_DIR, AsJson, StateDir
 from shared.cli.target import target_of
 from shared.embedded.layout import layout_of
@@ -94,8 +94,15 @@ def replay(
         messages = one_of_each_message(chosen)
         if len(messages) > 1 and not yes:
             _ask(messages)
+        truncated: LetterTruncated | None = None
         for message in messages:
-            await topics.replay(await topics.record(message[0].place), message)
+            try:
+                await topics.replay(await topics.record(message[0].place), message)
+            except LetterTruncated as error:
+                truncated = error
+        if truncated:
+            # Last, so that it keeps no other message from going back.
+            raise truncated
         return chosen
 
     replayed = _on_topics(state_dir, work)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from contracts.topics import TOPICS, Topic
-from shared.cli.errors import LetterReplayed, UnknownLetter
+from shared.cli.errors import LetterReplayed, LetterTruncated, UnknownLetter
 
 REPLAYED_HEADER = "plumbline_replayed"
 REASON_HEADERS = frozenset(
@@ -23,6 +23,7 @@ REASON_HEADERS = frozenset(
         "plumbline_service",
         "plumbline_origin",
         "plumbline_headers",
+        "plumbline_original_bytes",
     }
 )
 """What the bus adds to a message that it dead-letters."""
@@ -118,6 +119,21 @@ def letter_of(record: Record) -> DeadLetter:
         service=headers.get("plumbline_service", "unknown"),
         origin=headers.get("plumbline_origin", "unknown"),
     )
+
+
+def check_whole(record: Record) -> None:
+    """Let a letter pass that holds all of its message.
+
+    Raises:
+        LetterTruncated: It holds the beginning only; sent again, it would be another message.
+    """
+    headers = _texts(record.headers)
+    if (size := headers.get("plumbline_original_bytes")) is not None:
+        raise LetterTruncated(
+            f"{record.place} holds only the first {len(record.body or b''):,} of {size} bytes of its message.",
+            next_step=f"The whole message lies at {headers.get('plumbline_origin', 'its origin')} while its topic keeps it; "
+            "have its producer send it again in parts.",
+        )
 
 
 def original_headers(record: Record) -> Headers:

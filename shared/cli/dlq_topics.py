@@ -17,6 +17,7 @@ from shared.cli.dlq_letters import (
     DeadLetter,
     Place,
     Record,
+    check_whole,
     letter_of,
     mark_of,
     marked,
@@ -92,8 +93,10 @@ class DeadLetterTopics:
             letters: All of them.
 
         Raises:
+            LetterTruncated: The letter does not hold all of it.
             BrokerUnreachable: The broker did not confirm.
         """
+        check_whole(record)
         topic = TOPICS_WITH_LETTERS[record.place.name]
         with _reachable(self._bootstrap_servers):
             await self._producer.send_and_wait(

@@ -44,6 +44,10 @@ class LetterReplayed(MeshError):
     """A dead letter was replayed already."""
 
 
+class LetterTruncated(MeshError):
+    """A dead letter holds only the beginning of its message."""
+
+
 class BrokerUnreachable(MeshError):
     """The broker of a running mesh does not answer."""
 

@@ -115,9 +115,12 @@ async def send_raw(
     *,
     headers: Mapping[str, str | bytes | None] | None = None,
     key: str = "law",
+    compression: str | None = None,
 ) -> None:
     """Produce bytes as a foreign system would."""
-    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, max_request_size=4 << 20)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=kafka.bootstrap_servers, max_request_size=4 << 20, compression_type=compression
+    )
     await producer.start()
     try:
         given = (headers or {}).items()

@@ -7,7 +7,10 @@ import pytest
 
 from contracts import topics
 from contracts.topics import MAX_MESSAGE_BYTES
-from shared.bus import MAX_DEAD_LETTERS_IN_A_ROW
+from shared.bus import MAX_DEAD_LETTERS_IN_A_ROW, TRUNCATED_BYTES
+from shared.cli.dlq_letters import Place, letter_of
+from shared.cli.dlq_topics import dead_letter_topics
+from shared.cli.errors import LetterTruncated
 from shared.errors import ArtifactMissing
 from shared.messages import cloudevent_headers
 from shared.settings import KafkaSettings
@@ -113,6 +116,30 @@ async def test_the_largest_message_fits_into_the_dead_letter_topic(kafka: KafkaS
         assert await inbox.next() == event
         (record,) = await records(kafka, TOPIC.dead_letter_name, 1)
     assert record.value == junk
+
+
+async def test_what_is_too_large_for_a_dead_letter_is_truncated_and_blocks_nothing(
+    kafka: KafkaSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Compressed it is small: the broker takes it, if its producer allows it.
+    junk = b"x" * (3 << 20)
+    await send_raw(kafka, TOPIC, junk, compression="gzip")
+    inbox, event = Inbox(), example(TOPIC)
+    async with running(make_bus("evaluator", kafka, {TOPIC: inbox})) as bus:
+        await bus.publish(TOPIC, event)
+        assert await inbox.next() == event
+        (record,) = await records(kafka, TOPIC.dead_letter_name, 1)
+
+    assert record.value == junk[:TRUNCATED_BYTES]
+    assert header(record, "plumbline_original_bytes") == str(len(junk))
+    assert header(record, "plumbline_error_type") == "InvalidEvent"
+    assert (header(record, "plumbline_origin") or "").startswith(TOPIC.name)
+    assert any("dead letter truncated" in said.message for said in caplog.records)
+    place = Place(record.topic, record.partition, record.offset)
+    async with dead_letter_topics(kafka.bootstrap_servers) as letters:
+        whole = await letters.record(place)
+        with pytest.raises(LetterTruncated, match=f"first 65,536 of {len(junk)} bytes"):
+            await letters.replay(whole, [letter_of(whole)])
 
 
 async def test_ten_dead_letters_in_a_row_stop_the_consumer_with_the_rest_uncommitted(
