@@ -37,12 +37,13 @@ CREATE TABLE IF NOT EXISTS messages (
 );
 CREATE INDEX IF NOT EXISTS metrics_by_time ON messages (spooled_at) WHERE topic = '{OTLP_METRICS.name}';
 """
-ADD = "INSERT INTO messages (topic, spooled_at, payload) VALUES (?, ?, ?)"
+ADD = "INSERT INTO messages (number, topic, spooled_at, payload) VALUES (?, ?, ?, ?)"
 FRESH_METRICS = f"""
 SELECT number, topic, payload FROM messages WHERE topic = '{OTLP_METRICS.name}' AND spooled_at > ? ORDER BY spooled_at, number
 """  # noqa: S608 a constant
 OLDEST = "SELECT number, topic, payload FROM messages ORDER BY number"
-REMOVE = "DELETE FROM messages WHERE number = ?"
+REMOVE = "DELETE FROM messages WHERE number = ? RETURNING length(payload)"
+LAST_NUMBER = "SELECT coalesce(max(number), 0) FROM messages"
 NUM_BYTES = "SELECT coalesce(sum(length(payload)), 0) FROM messages"
 SPOILT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -72,7 +73,9 @@ class Spool:
         self._memory = _Memory(max_memory_bytes)
         self._db: sqlite3.Connection | None = None
         self._num_bytes = 0
-        self._sent: dict[int, int] = {}
+        # Counted here, since SQLite gives the number of a message that is gone, and perhaps in flight, to another one.
+        self._last_number = 0
+        self._sent: set[int] = set()
         self._is_refused = False
         self._lock = threading.Lock()
         self.dropped: dict[str, int] = {"span": 0, "log": 0, "metric": 0}
@@ -95,7 +98,7 @@ class Spool:
         """Forget what has been sent."""
         with self._lock:
             # A full disk may refuse even this: what was sent is remembered, and not sent again for ever.
-            self._sent.update((message.number, len(message.payload)) for message in messages if message.number > 0)
+            self._sent.update(message.number for message in messages if message.number > 0)
             self._memory.remove(message.number for message in messages if message.number < 0)
             self._on_disk(self._delete_sent)
 
@@ -144,6 +147,7 @@ class Spool:
             self._db.execute("PRAGMA journal_size_limit = 4194304")
             self._db.executescript(SCHEMA)
             self._num_bytes = self._db.execute(NUM_BYTES).fetchone()[0]
+            self._last_number = max(self._last_number, self._db.execute(LAST_NUMBER).fetchone()[0])
         return self._db
 
     def _disconnect(self) -> None:
@@ -168,7 +172,9 @@ class Spool:
         num_bytes = sum(len(payload) for _, payload in messages)
         with db:
             gone = self._make_room(db, num_bytes)
-            db.executemany(ADD, [(topic, now, payload) for topic, payload in messages])
+            numbered = enumerate(messages, self._last_number + 1)
+            db.executemany(ADD, [(number, topic, now, payload) for number, (topic, payload) in numbered])
+        self._last_number += len(messages)
         self._num_bytes += num_bytes - sum(len(message.payload) for message in gone)
         self._count(gone)
         return True
@@ -194,8 +200,9 @@ class Spool:
 
     def _delete_sent(self, db: sqlite3.Connection) -> bool:
         with db:
-            db.executemany(REMOVE, [(number,) for number in self._sent])
-        self._num_bytes -= sum(self._sent.values())
+            # What gave way while it was sent is there no more, and its size was subtracted then.
+            removed = [row for number in self._sent for row in db.execute(REMOVE, (number,)).fetchall()]
+        self._num_bytes -= sum(num_bytes for (num_bytes,) in removed)
         self._sent.clear()
         if self._num_bytes == 0 and db.execute("PRAGMA freelist_count").fetchone()[0] > MAX_FREE_PAGES:
             db.executescript("PRAGMA incremental_vacuum")  # (`execute` would stop after one page)

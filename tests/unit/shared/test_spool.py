@@ -212,3 +212,27 @@ def test_what_the_broker_will_never_take_is_dropped_and_counted(spool: Spool) ->
     spool.drop([large])
     assert drained(spool) == [(small.topic, small.payload)]
     assert spool.dropped["span"] == 2
+
+
+def test_what_gives_way_while_it_is_sent_is_subtracted_once(spool: Spool) -> None:
+    spool.put([traces("in flight", padding=3 * MB)])
+    in_flight = spool.take()
+    spool.put([traces("newer", padding=2 * MB)])
+    spool.remove(in_flight)
+    assert spool._num_bytes == len(traces("newer", padding=2 * MB)[1])
+    assert drained(spool) == [traces("newer", padding=2 * MB)]
+    assert spool._num_bytes == 0
+
+
+def test_a_file_of_an_older_version_goes_on_and_no_number_is_used_again(path: Path) -> None:
+    path.parent.mkdir()
+    old = sqlite3.connect(path)
+    old.executescript(spooling.SCHEMA)
+    old.execute("INSERT INTO messages (topic, spooled_at, payload) VALUES (?, 0, ?)", traces("old", padding=3 * MB))
+    old.commit()
+    old.close()
+    spool = Spool(path, max_bytes=4 * MB)
+    in_flight = spool.take()
+    spool.put([traces("newer", padding=2 * MB)])
+    assert spool.take()[0].number > in_flight[0].number
+    spool.close()
