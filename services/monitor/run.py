@@ -106,8 +106,7 @@ class Monitor:
             *await self._all_events(MODEL_EVALUATED, None),
             *await self._all_events(ALERT_CHANGED, week_ago),
             *await self._all_events(BUNDLE_REJECTED, week_ago),
-            *await self._all_events(BATCH_CLEANED, week_ago),
-            *await self._all_events(BATCH_RECEIVED, week_ago),
+            *await self._all_batches(week_ago),
         ]
         points = await self._store.metrics(MESSAGE_DEAD_LETTERS.name, limit=MAX_RESTORED_POINTS)
         self.remember(records, points)
@@ -127,6 +126,13 @@ class Monitor:
             records += page
             after = page[-1].event_id
         return records
+
+    async def _all_batches(self, after: datetime) -> list[EventRecord]:
+        """Return word of batches; the view knows only the batches cleaned last, so older ones must not seem under way."""
+        received = await self._all_events(BATCH_RECEIVED, after)
+        cleaned = await self._all_events(BATCH_CLEANED, after)
+        cleaned_ids = {record.event.get("batch_id") for record in cleaned}
+        return [*cleaned, *(record for record in received if record.event.get("batch_id") not in cleaned_ids)]
 
     # ---- what comes in
 

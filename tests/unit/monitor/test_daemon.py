@@ -255,6 +255,17 @@ async def test_batches_under_way_survive_a_restart(tmp_path: Path):
         assert len(requests(second)[0]) == 2
 
 
+async def test_many_cleaned_batches_are_not_under_way_after_a_restart(tmp_path: Path):
+    batch_ids = [uuid4() for _ in range(1500)]
+    waiting = uuid4()
+    async with running(tmp_path / "t.db") as first:
+        received = [record_of(topics.BATCH_RECEIVED, samples.received(one), None) for one in (*batch_ids, waiting)]
+        cleaned = [record_of(topics.BATCH_CLEANED, samples.cleaned(one, pending=0), None) for one in batch_ids]
+        await first.store.add_events([*received, *cleaned])
+    async with running(tmp_path / "t.db") as second:
+        assert second.monitor.domain("law").batches_under_way == (waiting,)
+
+
 # ---- dead letters and wrong clocks
 
 
