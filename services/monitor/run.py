@@ -37,7 +37,7 @@ from services.monitor.core.watch import Terms, Watch, observe, recall, start, ti
 from services.monitor.keeping import Keeper
 from shared.bus import Bus
 from shared.clock import Clock
-from shared.errors import TransientError
+from shared.errors import PermanentError, TransientError
 from shared.telemetry import Telemetry
 from shared.telemetry_store.records import MetricPoint, TelemetryStore
 
@@ -88,6 +88,8 @@ class Monitor:
                 await self.restore()
         except (TransientError, TimeoutError):
             log.warning("begun without what the telemetry store remembers: it does not answer yet", exc_info=True)
+        except PermanentError:
+            log.exception("begun without what the telemetry store remembers: it refuses to say")
 
     async def restore_later(self) -> None:
         """Restore where the store did not answer before, or where this member may have got domains of another one."""
@@ -96,6 +98,10 @@ class Monitor:
                 await self.restore()
             except TransientError:
                 log.debug("not restored yet", exc_info=True)
+            except PermanentError:
+                # Asked again it would refuse again, once a second.
+                self._restored_with = self._bus.num_assignments
+                log.exception("not restored: the telemetry store refuses to say what it remembers")
 
     async def restore(self) -> None:
         """Remember from the event log what was known before the last stop, whether or not the broker remembers."""
@@ -189,6 +195,8 @@ class Monitor:
             deleted = await self._store.delete_expired(self._clock.now())
         except TransientError:
             log.warning("expired telemetry not deleted", exc_info=True)
+        except PermanentError:
+            log.exception("expired telemetry not deleted: the telemetry store refuses")
         else:
             log.info("expired telemetry deleted", extra={"records": deleted})
 

@@ -65,9 +65,9 @@ class ElasticsearchApi:
             await self._client.indices.refresh(index=index, ignore_unavailable=True, allow_no_indices=True)
 
     async def count(self, index: str) -> int:
-        """Return how many documents there are."""
+        """Return how many documents there are; in a stream that is gone, none."""
         async with self._asking():
-            answer = await self._client.count(index=index)
+            answer = await self._client.count(index=index, ignore_unavailable=True, allow_no_indices=True)
         return int(answer["count"])
 
     async def template_version(self, name: str) -> int | None:
@@ -91,10 +91,15 @@ class ElasticsearchApi:
         return [Stream(one["name"], tuple(one["backing_indices"])) for one in answer["data_streams"]]
 
     async def delete_stream(self, stream: Stream, *, is_empty: bool) -> None:
-        """Delete a data stream. On a server without that call its documents go, and the empty stream stays."""
+        """Delete a data stream; one that another monitor deleted is gone as well.
+
+        On a server without that call its documents go, and the empty stream stays.
+        """
         async with self._asking():
             try:
                 await self._client.indices.delete_data_stream(name=stream.name)
+            except NotFoundError:
+                return
             except ApiError as error:
                 if error.meta.status != HTTPStatus.METHOD_NOT_ALLOWED:
                     raise

@@ -16,6 +16,7 @@ from contracts.training import TrainingRequested
 from services.monitor.app import terms_of
 from services.monitor.core.events import record_of
 from services.monitor.settings import WatchSettings
+from shared.errors import PermanentError
 from shared.telemetry import current_trace_id
 from tests.contracts.payloads import example
 from tests.unit.monitor import samples
@@ -302,3 +303,19 @@ async def test_only_the_operator_asks_for_a_training(daemon: Daemon):
         refused = await daemon.http.post("/v1/training-requests", json=body, headers={"authorization": wrong})
         assert (refused.status_code, refused.json()["type"].endswith("not-the-operator")) == (403, True)
     assert daemon.said == []
+
+
+async def test_a_store_that_refuses_does_not_end_the_monitor(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    async def refuse(*_: object) -> None:
+        raise PermanentError("refused")
+
+    monkeypatch.setattr(daemon.store, "delete_expired", refuse)
+    monkeypatch.setattr(daemon.store, "latest_events", refuse)
+    daemon.monitor._restored_with = None
+    await daemon.monitor.clean_up()
+    await daemon.monitor.restore_soon()
+    await daemon.monitor.restore_later()
+    await daemon.monitor.restore_later()
+    assert [record.levelname for record in caplog.records] == ["ERROR"] * 3
