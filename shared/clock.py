@@ -29,6 +29,19 @@ class SystemClock:
         return time.monotonic()
 
 
+class CautiousClock:
+    """A clock for what cannot be undone: a jump forward while the process runs counts as a day at most."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._started_at, self._started_s = clock.now(), clock.monotonic_s()
+
+    def now(self) -> datetime:
+        """Return the time, but no later than a day after what the monotonic clock says."""
+        passed = timedelta(seconds=self._clock.monotonic_s() - self._started_s)
+        return min(self._clock.now(), self._started_at + passed + timedelta(days=1))
+
+
 class FakeClock:
     """A clock that stands still until it is told to move; for tests."""
 

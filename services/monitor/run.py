@@ -36,7 +36,7 @@ from services.monitor.core.traffic import answers_of
 from services.monitor.core.watch import Terms, Watch, observe, recall, start, tick
 from services.monitor.keeping import Keeper
 from shared.bus import Bus
-from shared.clock import Clock
+from shared.clock import CautiousClock, Clock
 from shared.errors import PermanentError, TransientError
 from shared.telemetry import Telemetry
 from shared.telemetry_store.records import MetricPoint, TelemetryStore
@@ -70,6 +70,7 @@ class Monitor:
         self._store = store
         self._telemetry = telemetry
         self._clock = clock
+        self._expiry_clock = CautiousClock(clock)
         self._terms = terms
         self._watch: Watch = start(clock.now(), terms, [])
         self._view: status.View = {}
@@ -192,7 +193,7 @@ class Monitor:
     async def clean_up(self) -> None:
         """Delete expired telemetry."""
         try:
-            deleted = await self._store.delete_expired(self._clock.now())
+            deleted = await self._store.delete_expired(self._expiry_clock.now())
         except TransientError:
             log.warning("expired telemetry not deleted", exc_info=True)
         except PermanentError:

@@ -5,7 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 
-from shared.clock import Clock
+from shared.clock import CautiousClock, Clock
 from shared.telemetry_store import elastic_templates
 from shared.telemetry_store.bulk import Item, Refusal, item_of, requests_of, verdict_of
 from shared.telemetry_store.documents import Document
@@ -35,6 +35,7 @@ class Writer:
         self._kinds = kinds
         self._prefix = prefix
         self._clock = clock
+        self._expiry_clock = CautiousClock(clock)
         self._installed: set[Kind] = set()
         self._installing = asyncio.Lock()
 
@@ -51,9 +52,11 @@ class Writer:
             await self._create(kind, request)
 
     def _items(self, kind: Kind, documents: Sequence[Document]) -> list[Item]:
-        now = self._clock.now()
-        kept = [document for document in documents if not has_expired(kind, document.time_ns, now)]
-        self.num_expired += len(documents) - len(kept)
+        now, expiry_now = self._clock.now(), self._expiry_clock.now()
+        kept = [document for document in documents if not has_expired(kind, document.time_ns, expiry_now)]
+        if num_expired := len(documents) - len(kept):
+            self.num_expired += num_expired
+            log.warning("records not kept: older than their retention", extra={"num_records": num_expired})
         return [
             item_of(stream_of(self._prefix, kind, document.time_ns, now), document.id, document.fields)
             for document in kept

@@ -22,6 +22,7 @@ from tests.contracts.payloads import example
 from tests.unit.monitor import samples
 from tests.unit.monitor.harness import Daemon, answers, running
 from tests.unit.monitor.samples import CORPUS_1, A, Observed, at
+from tests.unit.monitor.store_contract import log
 
 
 async def test_slow_answers_become_traffic_and_an_alert(daemon: Daemon):
@@ -319,3 +320,13 @@ async def test_a_store_that_refuses_does_not_end_the_monitor(
     await daemon.monitor.restore_later()
     await daemon.monitor.restore_later()
     assert [record.levelname for record in caplog.records] == ["ERROR"] * 3
+
+
+async def test_a_clock_that_jumps_forward_deletes_nothing(daemon: Daemon):
+    await daemon.store.add_logs([log("1")])
+    daemon.clock.jump(365 * 86_400)
+    await daemon.monitor.clean_up()
+    assert len(await daemon.store.logs()) == 1
+    daemon.clock.set(at(2 * 365 * 86_400))
+    await daemon.monitor.clean_up()
+    assert await daemon.store.logs() == ()
