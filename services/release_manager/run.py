@@ -28,7 +28,7 @@ from services.release_manager.stopwatch import Stopwatch
 from shared.artifacts import ABSENT
 from shared.bus import Bus
 from shared.clock import Clock
-from shared.errors import NotTheWriter, TransientError
+from shared.errors import NotTheWriter, PermanentError, TransientError
 
 UNSETTLED = frozenset({Phase.WARMING, Phase.CANARY, Phase.PROMOTING, Phase.ROLLING_BACK})
 
@@ -71,6 +71,7 @@ class Releases:
         self._said: dict[Domain, int] = {}
         self._phases: dict[Domain, Phase] = {}
         self._known: set[Domain] = set()
+        self._left_out: dict[Domain, str] = {}
         self._listed_in: str | None = None
         # Handlers and the ticker take turns: each step reads, decides and writes.
         self._turn = asyncio.Lock()
@@ -129,7 +130,7 @@ class Releases:
             await self._list_once(self._group.membership)
             for domain in sorted(self._known):
                 if self._group.owns(domain):
-                    await self.observe(domain, Tick())
+                    await self._tick_of(domain)
         except NotTheWriter as error:
             log.debug("tick left out", extra={"reason": str(error)})
         except (TransientError, KafkaError, OSError):
@@ -139,12 +140,29 @@ class Releases:
         """Publish the last change of every domain again: same revision, same event id."""
         async with self._turn:
             for domain in await self._refs.domains():
-                await self._say(domain, await self._refs.load(domain))
+                try:
+                    await self._say(domain, await self._refs.load(domain))
+                except PermanentError as error:
+                    self._leave_out(domain, error)
 
     async def state(self, domain: Domain) -> ReleaseState | None:
         """Return a domain's state, or None if nothing is known of the domain."""
         held = await self._refs.load(domain)
         return held.snapshot.state if held.version is not ABSENT else None
+
+    async def _tick_of(self, domain: Domain) -> None:
+        try:
+            await self.observe(domain, Tick())
+        except PermanentError as error:
+            self._leave_out(domain, error)
+        else:
+            self._left_out.pop(domain, None)
+
+    def _leave_out(self, domain: Domain, error: PermanentError) -> None:
+        """Say once what keeps a domain from going on; the other domains do not wait for its repair."""
+        if self._left_out.get(domain) != str(error):
+            self._left_out[domain] = str(error)
+            log.error("domain left out", extra={"domain": domain, "reason": str(error), "next_step": error.next_step})
 
     async def _list_once(self, membership: str) -> None:
         """Learn of domains that another member began, once after each assignment: a listing is dear in an object store."""

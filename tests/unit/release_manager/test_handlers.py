@@ -319,6 +319,25 @@ async def test_a_damaged_ref_is_named_and_not_overwritten(
     assert bus.said == []
 
 
+async def test_a_damaged_state_of_one_domain_is_said_once_and_the_others_go_on(
+    store: ArtifactStore, bus: FlakyBus, start: Callable[..., Releases], caplog: pytest.LogCaptureFixture
+) -> None:
+    first = start()
+    await first.observe("law", evaluated("a"))
+    await first.observe("law", loaded("a"))
+    store.write_ref("releases/art.json", b'{"state": 7}')
+    clock = FakeClock(START)
+    again = start(clock)
+    await again.announce_all()
+    await again.tick()
+    clock.set(START + timedelta(seconds=RULES.settle_s))
+    await again.tick()
+    assert [(change.domain, change.state.revision) for change in bus.said[2:]] == [("law", 2), ("law", 3)]
+    errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert [(record.message, getattr(record, "domain", None)) for record in errors] == [("domain left out", "art")]
+    caplog.clear()
+
+
 def test_the_evaluation_of_the_story_is_what_the_evaluator_sends() -> None:
     event = evaluated("a").event
     assert ModelEvaluated.model_validate_json(event.model_dump_json()) == event
