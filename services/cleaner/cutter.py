@@ -17,7 +17,7 @@ from services.cleaner.versions import Versions
 from shared.bus import Bus
 from shared.clock import Clock
 from shared.disk import is_full
-from shared.errors import TransientError
+from shared.errors import PermanentError, TransientError
 from shared.telemetry import Telemetry, current_traceparent, links_to
 
 HANDOVER_S = 5.0
@@ -59,6 +59,7 @@ class Cutter:
         self._clock = clock
         self._owns = owns
         self._announced: tuple[Domain, float] | None = None
+        self._left_out: dict[Domain, str] = {}
 
     def busy_with(self) -> str | None:
         """Return the version that has just been announced, which no other daemon may yet say to be under way, or None."""
@@ -84,7 +85,7 @@ class Cutter:
             for version in await self._unannounced():
                 await self._announce(version)
             for domain in await self._domains():
-                await self._act(domain)
+                await self._act_or_leave_out(domain)
         except (KafkaError, IncorrectState, TransientError, OSError, sqlite3.Error) as error:
             if isinstance(error, sqlite3.Error) and not is_full(error):
                 raise
@@ -99,6 +100,19 @@ class Cutter:
         async with self._lock:
             domains = await asyncio.to_thread(self._versions.ledger.domains)
         return [domain for domain in domains if self._owns(domain)]
+
+    async def _act_or_leave_out(self, domain: str) -> None:
+        """Act for a domain, or say once what keeps it from going on; the other domains do not wait for its repair."""
+        try:
+            await self._act(domain)
+        except PermanentError as error:
+            if self._left_out.get(domain) != str(error):
+                self._left_out[domain] = str(error)
+                log.error(  # noqa: TRY400 (the reason says it all)
+                    "domain left out", extra={"domain": domain, "reason": str(error), "next_step": error.next_step}
+                )
+        else:
+            self._left_out.pop(domain, None)
 
     async def _act(self, domain: str) -> None:
         async with self._lock:

@@ -7,6 +7,7 @@ import pytest
 from contracts.release import Cause, Phase, ReleaseChanged, ReleaseState
 from contracts.topics import BATCH_CLEANED, BATCH_RECEIVED, CORPUS_VERSIONED, RELEASE_CHANGED, TRAINING_REQUESTED
 from contracts.training import TrainingRequested
+from services.cleaner.core.cut import Request
 from services.cleaner.core.text import sort_out
 from shared.corpus import read_documents, read_manifest, read_shard
 from shared.telemetry import trace_id_of
@@ -195,3 +196,29 @@ async def test_a_rollback_for_quality_leaves_the_bad_bundles_own_batches_out(cle
     await cleaner.user.publish(TRAINING_REQUESTED, request())
     await cleaner.later(0)
     assert "".join(texts_of(cleaner, cleaner.of(CORPUS_VERSIONED)[-1].corpus_digest)) == left
+
+
+async def test_a_damaged_manifest_of_one_domain_is_said_once_and_the_others_go_on(cleaner: Cleaner, caplog):
+    async def receive(name: str, domain: str) -> None:
+        event = cleaner.batch(name, documents("一", "二", "三", "四" + name, prefix=name))
+        await cleaner.user.publish(BATCH_RECEIVED, event.model_copy(update={"domain": domain}))
+
+    await receive("a", "art")
+    await cleaner.later(5)
+    (version,) = cleaner.of(CORPUS_VERSIONED)
+    digest = version.corpus_digest
+    folder = cleaner.store._blobs._root
+    (folder / "sha256" / digest[:2] / digest).write_bytes(b"damaged")
+    await receive("b", "law")
+    cleaner.ledger.add_request(
+        Request(event_id=UUID(int=1), reason="operator", received_at=START, traceparent=None, missing=()),
+        domain="art", batch_ids=(),
+    )  # fmt: skip
+    event = cleaner.batch("c", documents("五", prefix="c"))
+    await cleaner.user.publish(BATCH_RECEIVED, event.model_copy(update={"domain": "art"}))
+    await cleaner.later(5)
+    await cleaner.later(5)
+    assert [event.domain for event in cleaner.of(CORPUS_VERSIONED)] == ["art", "law"]
+    errors = [record for record in caplog.records if record.message == "domain left out"]
+    assert [record.domain for record in errors] == ["art"]
+    caplog.clear()
