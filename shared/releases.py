@@ -4,9 +4,15 @@ Known from `release-changed`, read without a group, and from the release-manager
 started has not read the topic to its end, and would take a serving domain for a new one or an old bundle for the serving one.
 """
 
+import logging
+
+from pydantic import ValidationError
+
 from contracts.envelope import Contract, Digest, Domain
 from contracts.release import ReleaseChanged, ReleaseState
 from shared.artifacts import ArtifactStore
+
+log = logging.getLogger(__name__)
 
 REFS = "releases"
 DECIDED = "decided"
@@ -24,10 +30,12 @@ def decided_ref(domain: Domain, corpus_digest: Digest) -> str:
 
 
 def announced(store: ArtifactStore) -> list[ReleaseChanged]:
-    """Return each domain's last `release-changed` as the release-manager keeps it: what to serve before the topic was read."""
-    found = [store.read_ref(name) for name in store.ref_names(REFS)]
-    snapshots = [_Snapshot.model_validate_json(data) for data in found if data]
-    return [snapshot.announcement.event for snapshot in snapshots if snapshot.announcement]
+    """Return each domain's last `release-changed` as the release-manager keeps it: what to serve before the topic was read.
+
+    A domain whose ref cannot be read is left out with an error in the log: the others are served.
+    """
+    snapshots = [_read(store, name) for name in store.ref_names(REFS)]
+    return [snapshot.announcement.event for snapshot in snapshots if snapshot and snapshot.announcement]
 
 
 class _Announcement(Contract):
@@ -39,6 +47,20 @@ class _Snapshot(Contract):
 
     state: ReleaseState
     announcement: _Announcement | None = None
+
+
+def _read(store: ArtifactStore, name: str) -> _Snapshot | None:
+    data = store.read_ref(name)
+    try:
+        return _Snapshot.model_validate_json(data) if data else None
+    except ValidationError as error:
+        domain = name.removeprefix(f"{REFS}/").removesuffix(".json")
+        reason = error.errors(include_url=False)[0]["msg"]
+        log.error(  # noqa: TRY400 (the reason says it all)
+            "release state cannot be read, domain left out",
+            extra={"domain": domain, "reason": reason, "next_step": f"restore the ref {name} from a copy"},
+        )
+        return None
 
 
 class ServingBundles:

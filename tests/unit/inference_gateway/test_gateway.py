@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from httpx_sse import aconnect_sse
@@ -10,6 +11,7 @@ from httpx_sse import aconnect_sse
 from contracts import topics
 from contracts.release import BundleLoaded, Phase
 from services.inference_gateway.adapters import BundleShelf
+from shared.artifacts import ArtifactStore
 from tests.unit.inference_gateway.conftest import TOKEN, Gateway, released
 
 OPERATOR = {"authorization": f"Bearer {TOKEN}"}
@@ -214,6 +216,18 @@ class TestAfterARestart:
 
     async def test_a_gateway_that_is_ready_serves_what_was_released(self, gateway: Gateway):
         assert (await gateway.classify("a"))["label"] == "before"
+
+
+class TestWithADamagedDomain:
+    @pytest.fixture
+    def announced(self, tmp_path: Path) -> tuple[str, ...]:
+        ArtifactStore(f"file://{tmp_path}/artifacts").write_ref("releases/art.json", b'{"state": 7}')
+        return ("before",)
+
+    async def test_the_other_domains_are_served(self, gateway: Gateway, caplog):
+        assert (await gateway.classify("a"))["label"] == "before"
+        records = [*caplog.get_records("setup"), *caplog.records]
+        assert [record.domain for record in records if record.levelname == "ERROR"] == ["art"]
 
 
 async def test_a_rollback_does_not_wait_for_a_bundle_that_loads(gateway: Gateway, old: str, monkeypatch):
