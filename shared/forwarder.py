@@ -139,7 +139,6 @@ class SpooledSink:
             bootstrap_servers=self._settings.bootstrap_servers.split(","),
             client_id=f"{self._service}-telemetry",
             acks="all",
-            enable_idempotence=self._settings.idempotent_producer,
             compression_type="gzip",
             max_request_size=MAX_MESSAGE_BYTES,
             request_timeout_ms=REQUEST_TIMEOUT_MS,

@@ -25,8 +25,6 @@ class KafkaSettings(Group):
 
     bootstrap_servers: str = "127.0.0.1:9092"
     """Comma-separated host:port; the embedded mesh sets all addresses itself."""
-    idempotent_producer: bool = True
-    """Off for the embedded broker, which does not know InitProducerId; derived event ids absorb its duplicates."""
     group_suffix: str = ""
     """Appended to group ids, so that tests stay apart."""
 

@@ -111,7 +111,7 @@ def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         return
     with running_broker(tmp_path_factory.mktemp("broker")) as bootstrap_servers:
         create_topics(bootstrap_servers)
-        yield KafkaSettings(bootstrap_servers=bootstrap_servers, idempotent_producer=False, group_suffix=suffix)
+        yield KafkaSettings(bootstrap_servers=bootstrap_servers, group_suffix=suffix)
 
 
 def free_port() -> int:

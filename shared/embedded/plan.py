@@ -154,7 +154,6 @@ def _daemon_environment(name: str, addresses: Addresses, layout: Layout) -> dict
         "PYTHONUNBUFFERED": "1",
         "PLUMBLINE_STATE_DIR": str(layout.of(name)),
         "PLUMBLINE_KAFKA__BOOTSTRAP_SERVERS": addresses.bootstrap_servers,
-        "PLUMBLINE_KAFKA__IDEMPOTENT_PRODUCER": "true" if addresses.kafka else "false",
         "PLUMBLINE_REDIS__URL": addresses.redis_url,
         "PLUMBLINE_ARTIFACTS__URL": layout.artifacts_url,
         **({"PLUMBLINE_STORE__URL": addresses.elasticsearch} if addresses.elasticsearch and name == "monitor" else {}),

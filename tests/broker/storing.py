@@ -111,7 +111,7 @@ def sqlite(path: Path) -> StoreSettings:
 
 
 async def main(url: str, prefix: str, bootstrap_servers: str, suffix: str) -> None:
-    kafka = KafkaSettings(bootstrap_servers=bootstrap_servers, idempotent_producer=False, group_suffix=suffix)
+    kafka = KafkaSettings(bootstrap_servers=bootstrap_servers, group_suffix=suffix)
     bus = Bus("monitor", kafka, Telemetry("monitor", TelemetrySettings(), KeptSink()))
     store = open_store(StoreSettings(url=url, index_prefix=prefix), Path(), SystemClock())
     bus.keep(Keeper(store, bus.dead_letter).keep)

@@ -98,16 +98,16 @@ async def test_what_was_acknowledged_is_handled_and_its_effects_are_not_doubled(
     assert len(acknowledged) == NUM_EVENTS
     takeover_s = next(at for at, event in cleaner.handled if at > killed_at and event.event_id not in sent) - killed_at
     waited_s = max(later - earlier for (earlier, _), (later, _) in pairwise(acknowledged))
-    said = Counter(await effects(three_brokers))
-    handled = Counter(effect_of(event) for _, event in cleaner.handled)
-    assert set(said) == {effect_of(event) for _, event in acknowledged}
-    assert said.total() <= handled.total()
-    assert said == handled, "each handling said its effect once, a redelivery again with the same id"
+    said = Counter(await ids_of(three_brokers, topics.BATCH_CLEANED))
+    assert set(said) == {effect_of(event) for _, event in acknowledged}, (
+        "each event has one effect, whatever was sent twice"
+    )
     again = len(cleaner.handled) - NUM_EVENTS
     with capsys.disabled():
         print(  # noqa: T201 (figures for people)
-            f"\n{victim} killed: {NUM_EVENTS} acknowledged, 0 lost, {len(said)} effects, {again} handled again; longest "
-            f"wait for an acknowledgement {waited_s:.1f} s, first new event handled {takeover_s:.1f} s after the kill"
+            f"\n{victim} killed: {NUM_EVENTS} acknowledged, 0 lost, {len(said)} effects, {again} handled again, "
+            f"{said.total() - len(said)} messages more than effects; longest wait for an acknowledgement {waited_s:.1f} s, "
+            f"first new event handled {takeover_s:.1f} s after the kill"
         )
     assert takeover_s < TAKEOVER_S
 
@@ -130,9 +130,9 @@ def effect_of(event: Event) -> str:
     return str(cleaned(event, now=event.occurred_at).event_id)
 
 
-async def effects(kafka: KafkaSettings) -> list[str]:
-    """Return the ids of all `batch-cleaned` events, up to the topic's end."""
-    places = [TopicPartition(topics.BATCH_CLEANED.name, number) for number in range(topics.NUM_PARTITIONS)]
+async def ids_of(kafka: KafkaSettings, topic: topics.Topic) -> list[str]:
+    """Return the ids of all events of a topic, up to its end."""
+    places = [TopicPartition(topic.name, number) for number in range(topics.NUM_PARTITIONS)]
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers, auto_offset_reset="earliest")
     consumer.assign(places)
     await consumer.start()

@@ -106,7 +106,7 @@ async def test_what_happened_while_the_broker_was_away_arrives_when_it_is_back(
     folder = tmp_path / "daemon"
     with running_broker(tmp_path) as bootstrap_servers:
         await asyncio.to_thread(create_topics, bootstrap_servers)
-        kafka = KafkaSettings(bootstrap_servers=bootstrap_servers, idempotent_producer=False)
+        kafka = KafkaSettings(bootstrap_servers=bootstrap_servers)
         telemetry = spooled(kafka, folder)
         telemetry.tracer.start_span("before").end()
         assert names_in(await first(kafka, topics.OTLP_SPANS)) == ["before"]

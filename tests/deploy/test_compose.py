@@ -100,7 +100,6 @@ def test_a_daemons_settings_can_be_read(name: str, monkeypatch: pytest.MonkeyPat
     kind = tables._settings_class(importlib.import_module(f"services.{name.replace('-', '_')}.settings"))
     settings = kind()
     assert settings.kafka.bootstrap_servers == "kafka:9092"
-    assert settings.kafka.idempotent_producer
     assert str(settings.state_dir) == "/var/lib/plumbline/state"
     assert settings.artifacts.url == "file:///var/lib/plumbline/artifacts"
 

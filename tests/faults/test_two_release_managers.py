@@ -77,7 +77,6 @@ def members(kafka: KafkaSettings, folder: Path) -> Iterator[tuple[Member, Member
         "PLUMBLINE_ARTIFACTS__URL": f"file://{folder}/artifacts",
         "PLUMBLINE_SECRETS_DIR": str(folder / "secrets"),
         "PLUMBLINE_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "PLUMBLINE_KAFKA__IDEMPOTENT_PRODUCER": "false",
         "PLUMBLINE_KAFKA__GROUP_SUFFIX": kafka.group_suffix,
         "PLUMBLINE_TICK_S": "0.1",
         **{f"PLUMBLINE_ROLLOUT__{name}": value for name, value in RULES.items()},

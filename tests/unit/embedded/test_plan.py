@@ -25,7 +25,6 @@ def test_a_daemon_is_started_by_name_and_told_where_the_engines_are() -> None:
     assert "services.cleaner.app:build" in spec.argv
     assert spec.environment["PLUMBLINE_KAFKA__BOOTSTRAP_SERVERS"] == ADDRESSES.bootstrap_servers
     assert spec.environment["PLUMBLINE_ARTIFACTS__URL"] == "file:///state dir/artifacts"
-    assert spec.environment["PLUMBLINE_KAFKA__IDEMPOTENT_PRODUCER"] == "false"
 
 
 def test_engines_of_somebody_else_are_not_run_and_daemons_are_told_where_they_are() -> None:
@@ -36,7 +35,6 @@ def test_engines_of_somebody_else_are_not_run_and_daemons_are_told_where_they_ar
     )  # fmt: skip
     told = {daemon.name: daemon_spec(daemon, addresses, LAYOUT).environment for daemon in DAEMONS}
     assert {one["PLUMBLINE_KAFKA__BOOTSTRAP_SERVERS"] for one in told.values()} == {"k1:9092,k2:9092"}
-    assert {one["PLUMBLINE_KAFKA__IDEMPOTENT_PRODUCER"] for one in told.values()} == {"true"}
     assert {one["PLUMBLINE_REDIS__URL"] for one in told.values()} == {"redis://r:6379/0"}
     assert {name for name, one in told.items() if one.get("PLUMBLINE_STORE__URL") == "http://e:9200"} == {"monitor"}
 

@@ -31,7 +31,6 @@ def environment(kafka: KafkaSettings, tmp_path: Path, monkeypatch: pytest.Monkey
         "STATE_DIR": str(tmp_path),
         "ARTIFACTS__URL": f"file://{tmp_path}/artifacts",
         "KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "KAFKA__IDEMPOTENT_PRODUCER": "false",
         "KAFKA__GROUP_SUFFIX": kafka.group_suffix,
         "ROLLOUT__SETTLE_S": "0.2",
         "ROLLOUT__WINDOW_S": "0.5",
