@@ -99,7 +99,7 @@ class SpooledSink:
                 if has_sent:
                     pause_s = FIRST_PAUSE_S
                 else:
-                    # An idempotent producer whose batch expired would have its next ones refused as out of order, for ever.
+                    # A fresh one reaches a broker that came back at once, whatever state this one was left in.
                     stale, producer = producer, None
                     await _dropped(stale)
                     await asyncio.sleep(pause_s)
