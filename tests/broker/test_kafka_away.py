@@ -56,5 +56,6 @@ async def test_publishing_goes_on_after_all_brokers_were_away_and_nothing_acknow
 
     said = await ids_of(kafka, topics.BATCH_RECEIVED)
     assert set(acknowledged) <= set(said)
+    num_messages = sum(one in acknowledged for one in said)
     with capsys.disabled():
-        print(f"\nKafka away for {AWAY_S:.0f} s: {len(acknowledged)} acknowledged, 0 lost, {len(said)} messages")  # noqa: T201
+        print(f"\nKafka away for {AWAY_S:.0f} s: {len(acknowledged)} acknowledged, 0 lost, {num_messages} messages")  # noqa: T201
