@@ -1,15 +1,32 @@
 """Events from a submitted document to a corpus version."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from contracts.envelope import Contract, Digest, Event
 
 MAX_TEXT_CHARS = 200_000
 MAX_DOCUMENTS_PER_BATCH = 5_000
+
+
+Label = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class Entity(Contract):
+    """A labelled stretch of a document's text.
+
+    Attributes:
+        start: Its first character, counted from 0 in code points.
+        end: The character behind its last one.
+        label: What it is, e.g. a disease.
+    """
+
+    start: Annotated[int, Field(ge=0, le=MAX_TEXT_CHARS)]
+    end: Annotated[int, Field(ge=1, le=MAX_TEXT_CHARS)]
+    label: Label
 
 
 class Document(Contract):
@@ -22,14 +39,34 @@ class Document(Contract):
         group: What must fall on one side of the held-out split, e.g. the law that an article belongs to; default: the id.
         published_on: The date of this version.
         source: Where it came from, for people.
+        labels: Further classes, where a text may have several.
+        entities: Labelled stretches of the text.
+        licence: Under which terms it may be used, e.g. an SPDX identifier.
+        language: BCP 47 language tag, e.g. zh or en.
+        picture: A reference to a picture that belongs to it, e.g. a URL.
+        tenant: Whose document it is, where several parties share a domain.
     """
 
     document_id: Annotated[str, Field(min_length=1, max_length=300)]
     text: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS)]
-    label: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    label: Label | None = None
     group: Annotated[str, Field(min_length=1, max_length=300)] | None = None
     published_on: date | None = None
     source: Annotated[str, Field(max_length=300)] | None = None
+    labels: Annotated[tuple[Label, ...], Field(max_length=100)] = ()
+    entities: Annotated[tuple[Entity, ...], Field(max_length=10_000)] = ()
+    licence: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)] | None = None
+    picture: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None
+    tenant: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+
+    @model_validator(mode="after")
+    def _entities_lie_in_the_text(self) -> Self:
+        for entity in self.entities:
+            if not entity.start < entity.end <= len(self.text):
+                msg = f"entity {entity.start} to {entity.end} does not lie in the text of {len(self.text)} characters"
+                raise ValueError(msg)
+        return self
 
     @property
     def split_group(self) -> str:

@@ -228,7 +228,7 @@ def content_digest(documents: Iterable[Document]) -> str:
     """Return the SHA-256 of the documents, in hexadecimal."""
     content = hashlib.sha256()
     for document in documents:
-        content.update(document.model_dump_json(exclude_none=True).encode() + b"\n")
+        content.update(document.model_dump_json(exclude_defaults=True).encode() + b"\n")
     return content.hexdigest()
 
 

@@ -1,6 +1,7 @@
 """From the columns of a table to documents: which column is which field, and cells as field values. Pure."""
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -15,6 +16,8 @@ FIELDS = tuple(Document.model_fields)
 MAX_LINE_BYTES = 1_048_576
 """A document as JSON; ingest takes no longer line."""
 DERIVED_ID_CHARS = 32
+_SEPARATOR = re.compile(r"[;；|]")
+"""Between several labels in one cell."""
 _DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:[ T]\d{1,2}:\d{2}.*)?")
 
 
@@ -104,13 +107,13 @@ def line_of(fields: Mapping[str, object], *, where: str, columns: Mapping[str, s
         document = Document.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        field = str(first["loc"][0])
+        field = str(first["loc"][0]) if first["loc"] else "entities"
         column = columns.get(field, field)
         raise FileRefused(
             f"{where}, {'column ' if column in columns.values() else ''}{column}: {first['msg']}; nothing was sent.",
             next_step="Correct it, or take it out, and send the file again.",
         ) from error
-    data = document.model_dump_json(exclude_none=True).encode() + b"\n"
+    data = document.model_dump_json(exclude_defaults=True).encode() + b"\n"
     if len(data) > MAX_LINE_BYTES:
         raise FileRefused(
             f"{where}: as JSON the document is longer than {MAX_LINE_BYTES:,} bytes; nothing was sent.",
@@ -129,9 +132,13 @@ def _value(field: str, cell: object) -> object:
     if isinstance(cell, bytes):
         cell = _decoded(cell)
     if cell is None or (isinstance(cell, str) and not cell.strip()):
-        return None if field in {"label", "group", "published_on", "source"} else cell or ""
+        return cell or "" if field in {"document_id", "text"} else None
     if field == "published_on":
         return _day(cell)
+    if field == "labels" and isinstance(cell, str):
+        return [label for part in _SEPARATOR.split(cell) if (label := part.strip())]
+    if field == "entities" and isinstance(cell, str):
+        return _from_json(cell)
     if isinstance(cell, int) and not isinstance(cell, bool) and field != "text":
         return str(cell)
     return cell
@@ -141,6 +148,13 @@ def _decoded(cell: bytes) -> object:
     try:
         return cell.decode()
     except UnicodeDecodeError:
+        return cell
+
+
+def _from_json(cell: str) -> object:
+    try:
+        return json.loads(cell)
+    except ValueError:
         return cell
 
 

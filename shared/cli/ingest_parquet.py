@@ -1,12 +1,13 @@
-"""Parquet tables, read a thousand rows at a time. pyarrow is an optional package: only this file needs it."""
+"""Parquet tables, read a thousand rows at a time."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
-from shared.cli.errors import FileRefused, PackageMissing
+import pyarrow as pa
+from pyarrow import parquet
+
+from shared.cli.errors import FileRefused
 from shared.cli.ingest_columns import Line, line_of_cells, places_of
 
 ROWS_AT_A_TIME = 1_000
@@ -23,15 +24,8 @@ def parquet_lines(path: Path, columns: Mapping[str, str], *, name: str) -> Itera
         name: The file, for messages; rows are counted from 1.
 
     Raises:
-        PackageMissing: pyarrow is not installed.
         FileRefused: It is no Parquet file, or a row is no document.
     """
-    if find_spec("pyarrow") is None:
-        raise PackageMissing(
-            f"{name} is a Parquet file, and reading those needs the package pyarrow.",
-            next_step="pip install 'pyarrow>=21'",
-        )
-    pyarrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     try:
         with ExitStack() as stack:
             file = stack.enter_context(parquet.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES))
@@ -45,7 +39,7 @@ def parquet_lines(path: Path, columns: Mapping[str, str], *, name: str) -> Itera
                     number += 1
                     cells = {field: row[column] for field, column in named.items()}
                     yield line_of_cells(cells, named, where=f"{name}: row {number}")
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise FileRefused(
             f"{name}: it cannot be read as Parquet ({error}); nothing was sent.",
             next_step="Copy the file again: it is damaged, cut off, or no Parquet.",

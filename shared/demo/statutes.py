@@ -114,7 +114,7 @@ def write_jsonl(path: Path) -> int:
     statutes = load_statutes()
     documents = statutes.first + statutes.later + statutes.held_back
     with path.open("w", encoding="utf-8") as file:
-        file.writelines(document.model_dump_json(exclude_none=True) + "\n" for document in documents)
+        file.writelines(document.model_dump_json(exclude_defaults=True) + "\n" for document in documents)
     return len(documents)
 
 

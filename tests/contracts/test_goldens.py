@@ -12,7 +12,9 @@ from tests.contracts.goldens import SCHEMAS, golden_path, schema_of, schema_text
 OPTIONAL = {
     # What users write by hand may leave out what has an obvious default.
     "DocumentsSubmitted": {"causation_id"},
-    "Document": {"label", "group", "published_on", "source"},
+    "Document": {
+        "label", "group", "published_on", "source", "labels", "entities", "licence", "language", "picture", "tenant",
+    },
     # A domain's first state is the empty one.
     "ReleaseState": {
         "revision", "serving_digest", "previous_digest", "routes", "warm_digests", "rollout", "queued", "rolled_back_digests",

@@ -16,9 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from shared.cli import ingest_parquet
 from shared.cli.batches import Reading, batches_of, check, lines_of, runs_of
-from shared.cli.errors import ArgumentRefused, FileRefused, PackageMissing
+from shared.cli.errors import ArgumentRefused, FileRefused
 from shared.cli.ingest_columns import columns_given, derived_id
 from shared.cli.ingest_files import Format, readable_twice, source_of
 from shared.cli.ingest_text import Split, csv_lines, decoded, encoding_named, text_lines
@@ -245,11 +244,27 @@ def test_what_is_no_parquet_is_refused(tmp_path: Path) -> None:
         assert "cannot be read as Parquet" in refusal(table(tmp_path, content, "bad.parquet"))
 
 
-def test_without_pyarrow_the_command_that_installs_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest_parquet, "find_spec", lambda _: None)
-    with pytest.raises(PackageMissing) as missing:
-        documents(tmp_path / "laws.parquet")
-    assert "pip install" in (missing.value.next_step or "")
+def test_labels_and_entities_are_read_from_cells_and_from_lists(tmp_path: Path) -> None:
+    entities = [{"start": 0, "end": 2, "label": "行业"}]
+    rows = {"document_id": ["1"], "text": ["证券业务"], "labels": ["刑法； 金融"], "entities": [json.dumps(entities)]}
+    as_cells = documents(table(tmp_path, csv_of(rows).encode(), "cells.csv"))
+    as_lists = documents(write_parquet(tmp_path, rows | {"labels": [["刑法", "金融"]], "entities": [entities]}))
+    assert (
+        as_cells
+        == as_lists
+        == [{"document_id": "1", "text": "证券业务", "labels": ["刑法", "金融"], "entities": entities}]
+    )
+
+
+def test_an_entity_outside_of_its_text_is_refused(tmp_path: Path) -> None:
+    rows = {"document_id": ["1"], "text": ["证券"], "entities": ['[{"start": 0, "end": 3, "label": "行业"}]']}
+    assert "does not lie in the text of 2 characters" in refusal(table(tmp_path, csv_of(rows).encode(), "cells.csv"))
+
+
+def csv_of(columns: dict[str, list[str]]) -> str:
+    out = io.StringIO()
+    csv.writer(out).writerows([columns, *zip(*columns.values(), strict=True)])
+    return out.getvalue()
 
 
 # ---- files

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contracts.corpus import Document
+from contracts.corpus import Document, Entity
 from shared.artifacts import ArtifactStore
 from shared.corpus import (
     CorpusBatch,
@@ -25,7 +25,9 @@ TEXTS = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=
 DOCUMENTS = st.lists(
     st.builds(
         Document, document_id=TEXTS, text=TEXTS, label=st.none() | TEXTS.map(lambda text: text[:100]), group=st.none() | TEXTS,
-        published_on=st.none() | st.dates(), source=st.none(),
+        published_on=st.none() | st.dates(), source=st.none() | st.just(""),
+        labels=st.lists(TEXTS.map(lambda text: text[:100]), max_size=3).map(tuple), language=st.sampled_from([None, "zh", "en"]),
+        entities=st.sampled_from([(), (Entity(start=0, end=1, label="one"),)]),
     ),
     max_size=20,
 )  # fmt: skip
