@@ -47,6 +47,7 @@ class IndexState:
         segments: The runs of its bands, the oldest first.
         crowded: By band and key of a bucket of more than `BUCKET_CAP` documents, the largest rank that still counts.
         edges: The pairs that were found, those included that no bucket supports any more.
+        num_truncations: How often documents were forgotten; until the next time, documents and pairs are only added.
     """
 
     bands: tuple[int, ...] = ALL_BANDS
@@ -54,6 +55,7 @@ class IndexState:
     segments: tuple[Segment, ...] = ()
     crowded: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
     edges: Edges = field(default_factory=no_edges)
+    num_truncations: int = 0
 
 
 class NearIndex:
@@ -72,6 +74,7 @@ class NearIndex:
         self._segments = state.segments
         self._crowded = {band: dict(state.crowded.get(band, {})) for band in state.bands}
         self._found = [state.edges]
+        self._num_truncations = state.num_truncations
 
     def __len__(self) -> int:
         return len(self._columns)
@@ -130,6 +133,7 @@ class NearIndex:
         """Forget the documents from this number on."""
         if to_number >= len(self):
             return
+        self._num_truncations += 1
         self._columns = GrowingColumns(self._columns.all.rows(0, to_number))
         self._segments = before(self._segments, to_number)
         found = _joined(self._found)
@@ -146,6 +150,7 @@ class NearIndex:
             segments=self._segments,
             crowded={band: dict(buckets) for band, buckets in self._crowded.items()},
             edges=self._found[0],
+            num_truncations=self._num_truncations,
         )
 
     def _segment(self, is_sketched: NDArray[np.bool_]) -> Segment:
