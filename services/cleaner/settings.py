@@ -21,6 +21,45 @@ class CorpusRules(Group):
     """A cleaned text that is longer is rejected."""
 
 
+class CleaningRules(Group):
+    """What is done to every document before it gets into a corpus, step by step, and what is no document at all."""
+
+    mojibake: bool = True
+    """Repairs UTF-8 that was read as Latin-1, cp1252 or GBK, where that is certain."""
+    invisible: bool = True
+    """Removes control, zero-width and other invisible characters; all line breaks become line feeds."""
+    width: bool = True
+    """Folds full-width letters and digits, radicals and compatibility ideographs, and composes (NFC). Never NFKC."""
+    markup: bool = True
+    """Removes HTML, character references and the leftovers of Markdown."""
+    spaces: bool = True
+    """Tightens white space."""
+    symbols: bool = True
+    """Cuts runs of one symbol."""
+    max_repeats: Annotated[int, Field(ge=3, le=100)] = 3
+    """A symbol stands at most so often in a row."""
+    simplified: bool = False
+    """Turns traditional characters into simplified ones. Off: names and quotations may be traditional on purpose."""
+    boilerplate: bool = True
+    """Drops lines of menus, buttons, page numbers, copyright and registration notices."""
+    personal_data: bool = True
+    """Masks identity, telephone and bank card numbers."""
+    email: bool = False
+    """Masks e-mail addresses too; those in laws and guidelines are mostly an authority's."""
+    quality: bool = True
+    """Measures every document, and rejects one that is beyond a limit below."""
+    max_characters: Annotated[int, Field(ge=1, le=MAX_TEXT_CHARS)] = 50_000
+    """A cleaned text that is longer is rejected."""
+    max_broken_share: Annotated[float, Field(ge=0, le=1)] = 0.02
+    """Share of characters that stand for lost ones: replacement characters, 锟斤拷, 烫烫烫."""
+    max_symbol_share: Annotated[float, Field(ge=0, le=1)] = 0.6
+    """Share of what is neither letter, number nor white space."""
+    max_top_character_share: Annotated[float, Field(ge=0, le=1)] = 0.4
+    """Share of the most frequent character."""
+    max_repeated_share: Annotated[float, Field(ge=0, le=1)] = 0.7
+    """Share of the pieces of eight characters that came before in the text."""
+
+
 class Settings(DaemonSettings, OperatorVerifyingSettings):
     """The cleaner's settings."""
 

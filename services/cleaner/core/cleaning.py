@@ -1,0 +1,274 @@
+"""Cleaning documents in batches: the steps, their order, and what each of them did.
+
+The order: wrongly read text first, since the wrong characters include some that later steps remove; then invisible characters and
+widths, so that no other step has to see through them; markup, and the white space that it leaves; runs of symbols and, if asked
+for, traditional characters; then boilerplate, whose patterns want tidy lines; personal data last, in its final form.
+Quality is judged on what is left.
+
+What a step leaves may be work for an earlier one (an escaped tag is a tag after unescaping), so documents that changed go round
+again until nothing changes: cleaning twice changes nothing more, by construction. A document is cleaned by what it holds alone,
+never by its neighbours: a replay in batches of any size gives the same texts.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from services.cleaner.core.steps import (
+    boilerplate,
+    invisible_characters,
+    markup,
+    mojibake,
+    personal_data,
+    quality,
+    simplified,
+    spaces,
+    symbols,
+    widths,
+)
+from services.cleaner.core.steps.joined import Flags, JoinedTexts
+from services.cleaner.core.steps.personal_data import PersonalKind
+from services.cleaner.core.steps.quality import Limits, Reason, TextStatistics
+from services.cleaner.core.steps.traits import Trait
+from services.cleaner.settings import CleaningRules
+
+MAX_ROUNDS: Final = 8
+"""Markup escaped deeper than this is no document."""
+CHUNK_DOCUMENTS: Final = quality.MAX_DOCUMENTS
+CHUNK_CHARACTERS: Final = 2**20
+"""Documents that numpy looks at together: their arrays stay in the processor's cache."""
+
+
+class Stage(StrEnum):
+    """The steps in their order, and the judgement after them."""
+
+    MOJIBAKE = "mojibake"
+    INVISIBLE = "invisible"
+    WIDTH = "width"
+    MARKUP = "markup"
+    SPACES = "spaces"
+    SYMBOLS = "symbols"
+    SIMPLIFIED = "simplified"
+    BOILERPLATE = "boilerplate"
+    PERSONAL_DATA = "personal-data"
+    QUALITY = "quality"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the rules.
+
+    Attributes:
+        stage: Its name.
+        needs: Which documents of a batch may need it; it never misses one.
+        clean: Returns the text it leaves and how many places it changed; 0 if and only if the text stayed.
+    """
+
+    stage: Stage
+    needs: Callable[[JoinedTexts], Flags]
+    clean: Callable[[str], tuple[str, int]]
+
+
+@dataclass
+class StepCount:
+    """What a step did: documents that it changed, and the places in them."""
+
+    documents: int = 0
+    occurrences: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejection:
+    """A document that is no use.
+
+    Attributes:
+        position: Its place in the batch, from 0.
+        stage: What found out.
+        reason: Why.
+        score: What was measured: a share, 0 to 1, or a number of characters for one that is too long.
+    """
+
+    position: int
+    stage: Stage
+    reason: Reason
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanedTexts:
+    """A cleaned batch.
+
+    Attributes:
+        texts: A text for each that was given; that of a rejected one is as far as it got.
+        counts: What each step that is on did.
+        masked: Personal data that was masked, by kind.
+        rejections: By position.
+        statistics: What the cleaned texts are made of; None where quality is off.
+    """
+
+    texts: list[str]
+    counts: dict[Stage, StepCount]
+    masked: Counter[PersonalKind]
+    rejections: list[Rejection]
+    statistics: TextStatistics | None
+
+
+@dataclass
+class _Record:
+    """What is counted while a batch is cleaned."""
+
+    counts: dict[Stage, StepCount] = field(default_factory=dict)
+    masked: Counter[PersonalKind] = field(default_factory=Counter)
+    rejections: list[Rejection] = field(default_factory=list)
+    statistics: list[TextStatistics] = field(default_factory=list)
+
+
+def clean_texts(texts: Sequence[str], rules: CleaningRules) -> CleanedTexts:
+    """Clean a batch of texts; each on its own, so that batches may be cut anywhere."""
+    record = _Record()
+    steps = _steps(rules, record.masked)
+    record.counts = {step.stage: StepCount() for step in steps}
+    cleaned: list[str] = []
+    for chunk in _chunks(texts):
+        cleaned += _clean_chunk(chunk, steps, rules, record, len(cleaned))
+    return CleanedTexts(
+        texts=cleaned,
+        counts=record.counts,
+        masked=record.masked,
+        rejections=sorted(record.rejections, key=lambda rejection: rejection.position),
+        statistics=TextStatistics.joined(record.statistics) if rules.quality else None,
+    )
+
+
+def personal_kinds(rules: CleaningRules) -> tuple[PersonalKind, ...]:
+    """Return what the rules mask."""
+    return (*personal_data.NUMBERS, PersonalKind.EMAIL) if rules.email else personal_data.NUMBERS
+
+
+def _steps(rules: CleaningRules, masked: Counter[PersonalKind]) -> list[Step]:
+    kinds = personal_kinds(rules)
+
+    def mask(text: str) -> tuple[str, int]:
+        text, found = personal_data.mask(text, kinds)
+        masked.update(found)
+        return text, found.total()
+
+    every = (
+        (rules.mojibake, Step(Stage.MOJIBAKE, mojibake.needs, mojibake.repair)),
+        (rules.invisible, Step(Stage.INVISIBLE, _has_invisible, invisible_characters.remove_invisible)),
+        (rules.width, Step(Stage.WIDTH, _has_folded, widths.fold)),
+        (rules.markup, Step(Stage.MARKUP, markup.needs, markup.strip_markup)),
+        (rules.spaces, Step(Stage.SPACES, spaces.needs, spaces.tighten)),
+        (
+            rules.symbols,
+            Step(Stage.SYMBOLS, symbols.needs, lambda text: symbols.shorten(text, max_repeats=rules.max_repeats)),
+        ),
+        (rules.simplified, Step(Stage.SIMPLIFIED, simplified.needs, simplified.simplify)),
+        (rules.boilerplate, Step(Stage.BOILERPLATE, boilerplate.needs, boilerplate.drop_lines)),
+        (rules.personal_data, Step(Stage.PERSONAL_DATA, lambda joined: personal_data.needs(joined, kinds), mask)),
+    )
+    return [step for is_on, step in every if is_on]
+
+
+def _has_invisible(joined: JoinedTexts) -> Flags:
+    return joined.has(Trait.INVISIBLE, Trait.LINE_BREAK)
+
+
+def _has_folded(joined: JoinedTexts) -> Flags:
+    return joined.has(Trait.FOLDED, Trait.COMPOSING)
+
+
+def _chunks(texts: Sequence[str]) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    characters = 0
+    for text in texts:
+        chunk.append(text)
+        characters += len(text)
+        if len(chunk) == CHUNK_DOCUMENTS or characters >= CHUNK_CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
+
+
+def _clean_chunk(texts: list[str], steps: list[Step], rules: CleaningRules, record: _Record, first: int) -> list[str]:
+    """Clean the texts in place; `first` is the position of the first one in the batch."""
+    touched: dict[Stage, set[int]] = {step.stage: set() for step in steps}
+    joined = JoinedTexts.of(texts)
+    positions = np.arange(len(texts))
+    for number in range(MAX_ROUNDS):
+        if number:
+            joined = JoinedTexts.of([texts[at] for at in positions])
+        positions = _round(texts, joined, positions, steps, record.counts, touched)
+        if not len(positions):
+            break
+    for stage, documents in touched.items():
+        record.counts[stage].documents += len(documents)
+    rejected = {int(at): (Reason.UNSETTLED, float(MAX_ROUNDS)) for at in positions}
+    if rules.quality:
+        joined = JoinedTexts.of(texts)
+        record.statistics.append(measured := quality.statistics(joined))
+        rejected = quality.judge(texts, joined, measured, limits(rules)) | rejected
+    for at, (reason, score) in rejected.items():
+        stage = (
+            Stage.MOJIBAKE if reason is Reason.BROKEN else Stage.MARKUP if reason is Reason.UNSETTLED else Stage.QUALITY
+        )
+        record.rejections.append(Rejection(position=first + at, stage=stage, reason=reason, score=score))
+    return texts
+
+
+def limits(rules: CleaningRules) -> Limits:
+    """Return what the rules let a document be at most."""
+    return Limits(
+        characters=rules.max_characters,
+        broken=rules.max_broken_share,
+        symbols=rules.max_symbol_share,
+        top_character=rules.max_top_character_share,
+        repeated=rules.max_repeated_share,
+    )
+
+
+def _round(
+    texts: list[str],
+    joined: JoinedTexts,
+    positions: npt.NDArray[np.int64],
+    steps: list[Step],
+    counts: dict[Stage, StepCount],
+    touched: dict[Stage, set[int]],
+) -> npt.NDArray[np.int64]:
+    """Let the steps see each document once; return the positions of those that changed.
+
+    The documents that changed so far are joined again for the next step, since what it has to look at is no longer in `joined`.
+    """
+    changed: set[int] = set()
+    again: JoinedTexts | None = None
+    stale: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+    is_fresh = np.ones(len(texts), np.bool_)
+    for step in steps:
+        chosen = positions[step.needs(joined) & is_fresh[positions]]
+        if len(stale):
+            again = again or JoinedTexts.of([texts[at] for at in stale])
+            chosen = np.concatenate((chosen, stale[step.needs(again)]))
+        now_changed = [at for at in chosen.tolist() if _apply(step, texts, at, counts[step.stage])]
+        if now_changed:
+            touched[step.stage].update(now_changed)
+            changed.update(now_changed)
+            stale = np.array(sorted(changed), np.int64)
+            is_fresh[stale] = False
+            again = None
+    return stale
+
+
+def _apply(step: Step, texts: list[str], at: int, count: StepCount) -> bool:
+    """Whether the step changed the document."""
+    text, occurrences = step.clean(texts[at])
+    if text == texts[at]:
+        return False
+    texts[at] = text
+    count.occurrences += max(occurrences, 1)
+    return True

@@ -1,0 +1,105 @@
+"""Text whose UTF-8 bytes were read as another encoding: repaired where that is certain.
+
+A repair has to be exact (all bytes of the run are valid UTF-8) and plausible (the characters are everyday Chinese or
+typographic marks, and the document holds at least two Han of them). This step comes first: the wrong characters include
+controls, soft hyphens and no-break spaces, which other steps remove.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from services.cleaner.core.steps.encodings import GBK_LEADS, LATIN_CONTINUATIONS, TO_LATIN_1
+from services.cleaner.core.steps.joined import Flags, JoinedTexts
+from services.cleaner.core.steps.ranges import members
+from services.cleaner.core.steps.traits import Trait
+
+MIN_HAN: Final = 2
+"""One repaired character alone may be chance: a French é, a no-break space and a » are the UTF-8 of 頻."""
+
+_GB2312: Final = frozenset(
+    bytes([row, cell]).decode("gb2312", "ignore") for row in range(0xB0, 0xF8) for cell in range(0xA1, 0xFF)
+)
+"""The 6,763 everyday Han of GB 2312."""
+_MARKS: Final = frozenset(
+    members(
+        ((0x2013, 0x2014), (0x2018, 0x2019), (0x201C, 0x201D), (0x2022, 0x2022), (0x2026, 0x2026), (0x3000, 0x3011))
+    )
+    + members(((0xFF01, 0xFF5E), (0x2460, 0x2473), (0xB7, 0xB7), (0xA5, 0xA5)))
+    + "²³°±×÷‰℃"
+)
+"""Marks that Chinese and English text is set with."""
+
+_CONTINUATION = f"[{re.escape(LATIN_CONTINUATIONS)}]"
+_LATIN_RUN = re.compile(f"(?:[\xe2-\xef]{_CONTINUATION}{{2}}|\xc2[{re.escape(LATIN_CONTINUATIONS)}])+")
+_GBK_RUN = re.compile("[^\x00-\x7f]{2,}")
+_GBK_LEAD = re.compile(f"[{GBK_LEADS}]")
+
+_REMAINS = re.compile(f"\ufffd+|(?:锟斤拷)+|[烫]{{3,}}|[屯]{{3,}}|(?:[\xc2\xc3\xe2-\xef]{_CONTINUATION}{{1,2}}){{2,}}")
+"""Replacement characters, their GBK reading, uninitialised memory read as GBK, and sequences that lost a byte."""
+
+
+def needs(joined: JoinedTexts) -> Flags:
+    """Return which documents hold the beginning of a wrongly read character."""
+    flags = joined.has(Trait.LATIN_LEAD) & joined.has(Trait.LATIN_CONTINUATION) | joined.has(Trait.GBK_LEAD)
+    if not flags.any():
+        return flags
+    latin = joined.at(Trait.LATIN_LEAD)[:-1] & joined.at(Trait.LATIN_CONTINUATION)[1:]
+    gbk = joined.at(Trait.GBK_LEAD)[:-1] & joined.at(Trait.GBK_MIDDLE)[1:]
+    return joined.documents_with(latin | gbk)
+
+
+def may_be_broken(joined: JoinedTexts) -> Flags:
+    """Return which documents `broken_share` may be above 0 for."""
+    latin = joined.has(Trait.LATIN_LEAD) & joined.has(Trait.LATIN_CONTINUATION)
+    return joined.has(Trait.BROKEN) | latin
+
+
+def repair(text: str) -> tuple[str, int]:
+    r"""Return the text with what was certainly read wrongly read again, and how many runs that were.
+
+    Example:
+        >>> repair("ä¸\xadå›½äººæ°‘")
+        ('中国人民', 1)
+    """
+    text, num_latin = _repair(text, _LATIN_RUN, _read_latin)
+    if not _GBK_LEAD.search(text):
+        return text, num_latin
+    text, num_gbk = _repair(text, _GBK_RUN, _read_gbk)
+    return text, num_latin + num_gbk
+
+
+def broken_share(text: str) -> float:
+    """Return the share of characters, 0 to 1, that stand for others that are lost."""
+    return sum(len(match[0]) for match in _REMAINS.finditer(text)) / len(text) if text else 0.0
+
+
+def _repair(text: str, runs: re.Pattern[str], read: Callable[[str], str]) -> tuple[str, int]:
+    readings = {run: again for run in set(runs.findall(text)) if (again := read(run))}
+    num_han = sum(character in _GB2312 for again in readings.values() for character in again)
+    if num_han < MIN_HAN and not _is_typographic(readings):
+        return text, 0
+    changed = sum(match[0] in readings for match in runs.finditer(text))
+    return runs.sub(lambda match: readings.get(match[0], match[0]), text), changed
+
+
+def _is_typographic(readings: dict[str, str]) -> bool:
+    """Whether all runs are quotation marks, dashes and the like, which English text breaks with: three characters each."""
+    return bool(readings) and all(run[0] == "\xe2" and _MARKS.issuperset(again) for run, again in readings.items())
+
+
+def _read_latin(run: str) -> str:
+    return _plausible(run.translate(TO_LATIN_1).encode("latin-1"))
+
+
+def _read_gbk(run: str) -> str:
+    return _plausible(run.encode("gb18030", "replace")) if _GBK_LEAD.search(run) else ""
+
+
+def _plausible(utf_8: bytes) -> str:
+    """Return the text, or nothing where it is not UTF-8 or not everyday Chinese."""
+    try:
+        again = utf_8.decode()
+    except UnicodeDecodeError:
+        return ""
+    return again if all(character in _GB2312 or character in _MARKS for character in again) else ""

@@ -1,0 +1,177 @@
+"""Numbers that identify a person: resident identity, telephone, bank card, and e-mail addresses if asked for.
+
+A mask names the kind, `[身份证号]`, and nothing else: a model learns that such a number stands there, nobody gets any of it
+back, and the step that cuts runs of symbols would cut a mask of asterisks. What only looks like such a number stays: amounts (a
+unit follows), case numbers, approval numbers of drugs, codes of organisations, dates, numbers with a false check digit.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator
+from datetime import date
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from services.cleaner.core.steps.joined import Flags, JoinedTexts, runs
+from services.cleaner.core.steps.traits import Trait
+
+
+class PersonalKind(StrEnum):
+    """What is masked."""
+
+    IDENTITY = "identity"
+    BANK_CARD = "bank-card"
+    PHONE = "phone"
+    EMAIL = "email"
+
+
+class PersonalData(NamedTuple):
+    """Where personal data stands in a text: characters, end exclusive."""
+
+    start: int
+    end: int
+    kind: PersonalKind
+
+
+MASKS: Final = {
+    PersonalKind.IDENTITY: "[身份证号]",
+    PersonalKind.BANK_CARD: "[银行卡号]",
+    PersonalKind.PHONE: "[电话]",
+    PersonalKind.EMAIL: "[邮箱]",
+}
+NUMBERS: Final = (PersonalKind.IDENTITY, PersonalKind.BANK_CARD, PersonalKind.PHONE)
+
+MIN_NUMBER: Final = 7
+"""Digits and what divides them in the shortest number: a telephone number of a small town."""
+PROVINCES: Final = frozenset(
+    (*range(11, 16), *range(21, 24), *range(31, 38), *range(41, 47), *range(50, 55), *range(61, 66), 71, 81, 82, 83)
+)
+"""First two digits of an identity number (GB/T 2260), and those of residents from Hong Kong, Macao and Taiwan."""
+_WEIGHTS: Final = tuple(2 ** (17 - place) % 11 for place in range(17))
+_CHECK_DIGITS: Final = "10X98765432"
+FIRST_BIRTH_YEAR: Final = 1880
+
+_NOT_BEFORE = r"(?<![0-9A-Za-z_])(?<!\d[.,])"
+_NOT_AFTER = r"(?![0-9A-Za-z_]|[.,]\d)"
+_UNIT = r"(?!\s*(?:[元万亿股吨份个人公升米美欧港日英圆平立千毫克秒倍票件%％‰]|年|RMB|USD|CNY))"
+_DASH = "[-\u2010\u2011\u2013\u2014 ]"
+
+_IDENTITY = re.compile(
+    rf"{_NOT_BEFORE}(?:[1-8]\d{{5}}{_DASH}?(?:1[89]|20)\d{{2}}[01]\d[0-3]\d{_DASH}?\d{{3}}[\dXx]|[1-8]\d{{14}}){_NOT_AFTER}"
+)
+# UnionPay 62 and 60, Visa 4, Mastercard 51-55 and 2221-2720, JCB 35; in a row, or in fours.
+_BANK_CARD = re.compile(
+    rf"{_NOT_BEFORE}(?:6[02]|4\d|5[1-5]|2[2-7]|35)\d\d(?:\d{{12,15}}|(?:{_DASH}\d{{4}}){{3}}(?:{_DASH}?\d{{1,3}})?){_NOT_AFTER}{_UNIT}"
+)
+_COUNTRY = rf"(?:(?:\+|00)?86{_DASH}?)"
+_MOBILE = (
+    rf"{_NOT_BEFORE}(?<![¥￥$第])\+?{_COUNTRY}?1[3-9]\d(?:\d{{8}}|{_DASH}\d{{4}}{_DASH}\d{{4}}){_NOT_AFTER}{_UNIT}"
+)
+_EXTENSION = rf"(?:(?:{_DASH}|转)\d{{1,5}})?"
+_AREA = r"(?:10|2\d|[3-9]\d\d)"
+_LANDLINE = (
+    rf"{_NOT_BEFORE}(?:{_COUNTRY}?[(（]0{_AREA}[)）]{_DASH}?|{_COUNTRY}?0{_AREA}{_DASH}|\+86{_DASH}?{_AREA}{_DASH})"
+    rf"[2-8]\d{{6,7}}{_EXTENSION}{_NOT_AFTER}"
+)
+_NAMED = r"(?:电话|手机|座机|传真|联系方式|[Tt][Ee][Ll]|[Ff][Aa][Xx])(?:号码?)?[^\S\n]*[:：是为]?[^\S\n]*"
+_PHONE = re.compile(
+    rf"{_MOBILE}|{_LANDLINE}|{_NAMED}(?P<bare>0{_AREA}[2-8]\d{{6,7}}|[2-8]\d{{6,7}}){_NOT_AFTER}{_UNIT}"
+)
+_EMAIL = re.compile(
+    r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,24}(?![\w-])", re.ASCII
+)
+_OTHER_CODE = re.compile(r"(?:信用代码|注册号|机构代码|执照号码?|案号|批准文号|货号|订单号)[^\S\n]*[:：为是]?[^\S\n]*$")
+
+
+def needs(joined: JoinedTexts, kinds: Collection[PersonalKind]) -> Flags:
+    """Return which documents hold a row of digits that is long enough, or an @ where e-mail is asked for."""
+    long = runs(joined.at(Trait.DIGIT, Trait.DIGIT_SEPARATOR), MIN_NUMBER)
+    # Between the first and the last of them lies at least one run of three digits; "( ) - - -" has none.
+    flags = joined.documents_with(runs(joined.at(Trait.DIGIT), 3)) & joined.documents_with(long)
+    return flags | joined.has(Trait.AT) if PersonalKind.EMAIL in kinds else flags
+
+
+def find_personal_data(text: str, kinds: Collection[PersonalKind] = tuple(PersonalKind)) -> list[PersonalData]:
+    """Return where the text holds personal data of these kinds, by place, none overlapping another.
+
+    Example:
+        >>> find_personal_data("联系电话：13800138000，标的13800138000元")
+        [PersonalData(start=5, end=16, kind=<PersonalKind.PHONE: 'phone'>)]
+    """
+    found: list[PersonalData] = []
+    for kind, candidates in _FINDERS:
+        if kind in kinds:
+            found += [
+                PersonalData(*span, kind)
+                for span in candidates(text)
+                if all(span[1] <= other.start or other.end <= span[0] for other in found)
+            ]
+    return sorted(found)
+
+
+def mask(text: str, kinds: Collection[PersonalKind]) -> tuple[str, Counter[PersonalKind]]:
+    """Return the text with a mask for each, and how many of each kind there were."""
+    found = find_personal_data(text, kinds)
+    pieces, at = [], 0
+    for start, end, kind in found:
+        pieces += [text[at:start], MASKS[kind]]
+        at = end
+    return "".join([*pieces, text[at:]]), Counter(item.kind for item in found)
+
+
+def _identities(text: str) -> Iterator[tuple[int, int]]:
+    for match in _IDENTITY.finditer(text):
+        number = re.sub(_DASH, "", match[0])
+        if is_identity(number) and not _OTHER_CODE.search(text, max(0, match.start() - 12), match.start()):
+            yield match.span()
+
+
+def _bank_cards(text: str) -> Iterator[tuple[int, int]]:
+    for match in _BANK_CARD.finditer(text):
+        if has_luhn_digit(re.sub(_DASH, "", match[0])) and not _OTHER_CODE.search(
+            text, max(0, match.start() - 12), match.start()
+        ):
+            yield match.span()
+
+
+def _phones(text: str) -> Iterator[tuple[int, int]]:
+    for match in _PHONE.finditer(text):
+        yield match.span("bare") if match["bare"] else match.span()
+
+
+def _emails(text: str) -> Iterator[tuple[int, int]]:
+    return (match.span() for match in _EMAIL.finditer(text))
+
+
+_FINDERS: Final = (
+    (PersonalKind.IDENTITY, _identities),
+    (PersonalKind.BANK_CARD, _bank_cards),
+    (PersonalKind.PHONE, _phones),
+    (PersonalKind.EMAIL, _emails),
+)
+
+
+def is_identity(number: str) -> bool:
+    """Whether this is a resident identity number: 18 characters with check digit (GB 11643-1999), or the 15 digits of before.
+
+    Both begin with a province and hold a day of birth; the old ones have no check digit.
+    """
+    if int(number[:2]) not in PROVINCES:
+        return False
+    if len(number) == 15:  # noqa: PLR2004
+        return _is_day(f"19{number[6:12]}")
+    total = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, number[:17], strict=True))
+    return _is_day(number[6:14]) and _CHECK_DIGITS[total % 11] == number[17].upper()
+
+
+def has_luhn_digit(number: str) -> bool:
+    """Whether the last digit is the check digit of the others (ISO/IEC 7812-1, annex B)."""
+    doubled = (int(digit) * 2 for digit in number[-2::-2])
+    return (sum(map(int, number[-1::-2])) + sum(value - 9 * (value > 9) for value in doubled)) % 10 == 0  # noqa: PLR2004
+
+
+def _is_day(digits: str) -> bool:
+    try:
+        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:])).year >= FIRST_BIRTH_YEAR
+    except ValueError:
+        return False
