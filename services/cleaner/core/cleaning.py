@@ -243,25 +243,17 @@ def _round(
 ) -> npt.NDArray[np.int64]:
     """Let the steps see each document once; return the positions of those that changed.
 
-    The documents that changed so far are joined again for the next step, since what it has to look at is no longer in `joined`.
+    What a step leaves for an earlier or later one, the next round finds. White space is tightened at once where anything
+    changed, since removals leave most of it.
     """
-    changed: set[int] = set()
-    again: JoinedTexts | None = None
-    stale: npt.NDArray[np.int64] = np.zeros(0, np.int64)
-    is_fresh = np.ones(len(texts), np.bool_)
+    changed = np.zeros(len(texts), np.bool_)
     for step in steps:
-        chosen = positions[step.needs(joined) & is_fresh[positions]]
-        if len(stale):
-            again = again or JoinedTexts.of([texts[at] for at in stale])
-            chosen = np.concatenate((chosen, stale[step.needs(again)]))
+        needed = step.needs(joined)
+        chosen = positions[needed | changed[positions] if step.stage is Stage.SPACES else needed]
         now_changed = [at for at in chosen.tolist() if _apply(step, texts, at, counts[step.stage])]
-        if now_changed:
-            touched[step.stage].update(now_changed)
-            changed.update(now_changed)
-            stale = np.array(sorted(changed), np.int64)
-            is_fresh[stale] = False
-            again = None
-    return stale
+        touched[step.stage].update(now_changed)
+        changed[now_changed] = True
+    return np.flatnonzero(changed)
 
 
 def _apply(step: Step, texts: list[str], at: int, count: StepCount) -> bool:

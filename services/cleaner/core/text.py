@@ -1,43 +1,14 @@
-"""Cleaning one text. Knows nothing of batches.
-
-Plain NFKC would change meaning (10^9 in superscript becomes 109, circled numbers and full-width punctuation become ASCII), so
-only what is known to be noise is touched: composition, invisible characters, full-width letters and digits, white space.
-"""
+"""Cleaning one text of what cannot be seen, and sorting a batch. `cleaning` has all steps."""
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
 from contracts.corpus import Document
-
-LINE_BREAK = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-"""Whatever ends a line or a paragraph, apart from the line feed itself."""
-
-INVISIBLE = re.compile(
-    "[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f"  # control characters that are neither tab nor line break
-    "\xad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e"  # soft hyphen, Arabic mark, Hangul fillers, Khmer, Mongolian selectors
-    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"  # zero widths, direction marks, byte order mark
-    "\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"  # interlinear marks, non-characters, tags
-)
-FULL_WIDTH = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]")
-"""Full-width digits and letters; full-width punctuation is right in Chinese and stays."""
-FULL_WIDTH_OFFSET = 0xFEE0
-
-NEEDS_WORK = re.compile(f"{LINE_BREAK.pattern}|{INVISIBLE.pattern}|{FULL_WIDTH.pattern}")
-"""Guards the slow path: most texts need none of it."""
-
-SPACE_RUN = re.compile(r"[^\S\n]+")
-SPACED_BREAK = re.compile(r" ?\n[ \n]*")
-
-
-class Reason(StrEnum):
-    """Why a document is rejected."""
-
-    EMPTY = "empty"
-    TOO_LONG = "too-long"
+from services.cleaner.core.steps.invisible_characters import remove_invisible
+from services.cleaner.core.steps.quality import Reason
+from services.cleaner.core.steps.spaces import tighten
+from services.cleaner.core.steps.widths import fold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +43,9 @@ def clean(text: str) -> str:
         >>> clean("第\u200b１２条　 10⁹/L，甲：\r\n\r\n 乙 ")
         '第12条 10⁹/L，甲：\n乙'
     """
-    if NEEDS_WORK.search(text):
-        text = LINE_BREAK.sub("\n", text)
-        text = INVISIBLE.sub("", text)
-        text = FULL_WIDTH.sub(lambda match: chr(ord(match[0]) - FULL_WIDTH_OFFSET), text)
-    # Composition comes after the removals: what stood apart because of them may compose now.
-    text = unicodedata.normalize("NFC", text)
-    return SPACED_BREAK.sub("\n", SPACE_RUN.sub(" ", text)).strip()
+    for step in (remove_invisible, fold, tighten):
+        text, _ = step(text)
+    return text
 
 
 def sort_out(documents: Iterable[Document], *, max_chars: int) -> tuple[list[Kept], list[Rejected]]:

@@ -55,7 +55,8 @@ _PATTERNS: Final = (
     r"[-—–－]+\s*\d{1,4}\s*[-—–－]+",
     r"[Pp]age\s+\d{1,4}(?:\s+of\s+\d{1,4})?|页码\s*[:：]\s*\d{1,4}.*|页次\s*[:：].*",
     # Who holds the rights and where the site is registered.
-    r"(?!.*[。；]$).*(?:版权所有|[©Ⓒ]|\bcopyright\s*(?:©|\(c\)|\d{4})|\ball rights reserved\b)(?:[\s:：©.,，()\-|]|\d|$).*",
+    r"(?!.*[。；]$).*(?:版权所有|[©Ⓒ]|\bcopyright\s*(?:©|\(c\)|\d{4}))(?:[\s:：©.,，()\-|]|\d|$).*",
+    r"all rights reserved\.?",
     r"(?!.*[。；]$).*[\u4e00-\u9fff]\s?ICP\s?[备证]\s?\d{6,10}\s?号?.*|.*ICP\s?备案号?\s*[:：].*",
     r".*公网安备\s*\d{8,}.*",
     r".*如有侵权.{0,30}(?:联系|删除|告知).*|.*未经.{0,12}(?:授权|许可|同意|允许).{0,12}(?:不得|禁止|严禁)转载[^，；]{0,20}",
@@ -71,7 +72,7 @@ _OPENINGS: Final = (
     "您当现所的", "你当现所的", "当前", "现在", "所在", "首页", "上一", "下一", "打印", "关闭于", "返回", "回到",
     "加入", "收藏", "设为", "复制", "网站", "联系", "我要", "分享", "点击赞", "阅读", "展开", "查看", "末页", "尾页",
     "字体号", "大字", "中字", "小字", "评论", "举报", "登录", "注册", "更多", "微信", "朋友", "搜索", "QQ", "qq",
-    "页码次", "责任编", "编辑", "审核", "校对", "浏览", "访问", "扫一码", "PAa", "paA", "A+-", "a+-",
+    "页码次", "责任编", "编辑", "审核", "校对", "浏览", "访问", "扫一码", "PAa", "paA", "A+-lL", "a+-lL",
 )  # fmt: skip
 """The first character of lines that the patterns open with, and what may come second."""
 _FRAMES: Final = " |｜/·>»›＞<【】[]()（）:：-—–－"
@@ -81,28 +82,23 @@ _INSIDE: Final = (
     "读数", "击数", "问数", "CP", "cp", "yr", "YR",
 )  # fmt: skip
 """Two characters next to each other out of each phrase that the other patterns contain."""
-_RESERVED: Final = ("eserved", "ESERVED")
 _HASH_BITS: Final = 18
 
 
 def needs(joined: JoinedTexts) -> Flags:
     """Return which documents hold a line that may be boilerplate, or one that follows itself."""
-    flags = joined.has(Trait.SIGN) | joined.documents_with(
-        _inside_table()[_pair_hash(joined.codes[:-1], joined.codes[1:])]
-    )
-    for phrase in _RESERVED:
-        flags |= joined.holding(phrase)
+    inside = np.take(_pair_table(_INSIDE), _pair_hash(joined.codes[:-1], joined.codes[1:]))
     ends = np.flatnonzero((joined.codes == ord("\n")) | (joined.codes == SEPARATOR))
     starts = np.concatenate((np.zeros(1, np.int64), ends[:-1] + 1))
     lengths = ends - starts
     short = (lengths > 0) & (lengths <= MAX_LINE)
-    first = joined.codes[starts].astype(np.uint64)
-    second = joined.codes[np.minimum(starts + 1, ends)]
-    opens = np.isin(first << np.uint64(21) | second, _opening_keys()) & short
+    first, second = joined.codes[starts], joined.codes[np.minimum(starts + 1, ends)]
+    opens = _pair_table(_openings())[_pair_hash(first, second)] & short
     last = joined.codes[np.maximum(ends - 1, 0)]
     again = (lengths[1:] == lengths[:-1]) & (first[1:] == first[:-1]) & (last[1:] == last[:-1])
     again &= (lengths[1:] >= MIN_REPEATED) & (joined.codes[ends[:-1]] != SEPARATOR)
-    return flags | joined.documents_at(starts[opens]) | joined.documents_at(starts[1:][again])
+    places = np.concatenate((np.flatnonzero(inside), starts[opens], starts[1:][again]))
+    return joined.has(Trait.SIGN) | joined.documents_at(places)
 
 
 def drop_lines(text: str) -> tuple[str, int]:
@@ -145,19 +141,19 @@ def _pair_hash(first: Codes, second: Codes) -> Codes:
 
 
 @cache
-def _inside_table() -> Flags:
-    """Return by hash whether two characters are a pair to look at."""
+def _pair_table(pairs: tuple[str, ...]) -> Flags:
+    """Return by hash whether two characters may be one of the pairs; others of the same hash are looked at in vain."""
     table = np.zeros(1 << _HASH_BITS, np.bool_)
-    pairs = np.array([[ord(character) for character in pair] for pair in _INSIDE], np.uint32)
-    table[_pair_hash(pairs[:, 0], pairs[:, 1])] = True
+    codes = np.array([[ord(character) for character in pair] for pair in pairs], np.uint32)
+    table[_pair_hash(codes[:, 0], codes[:, 1])] = True
     return table
 
 
 @cache
-def _opening_keys() -> npt.NDArray[np.uint64]:
-    """Return both first code points of the lines to look at, the first one shifted by 21 bits."""
+def _openings() -> tuple[str, ...]:
+    """Return both first characters of the lines to look at."""
     inner = {opening[0] for opening in _OPENINGS} | set(_FRAMES + _PAGES + digits)
-    pairs = {(opening[0], second) for opening in _OPENINGS for second in opening[1:]}
-    pairs |= {(frame, character) for frame in _FRAMES for character in inner}
-    pairs |= {(page, character) for page in _PAGES for character in _FRAMES + digits}
-    return np.array(sorted(ord(first) << 21 | ord(second) for first, second in pairs), np.uint64)
+    pairs = {opening[0] + second for opening in _OPENINGS for second in opening[1:]}
+    pairs |= {frame + character for frame in _FRAMES for character in inner}
+    pairs |= {page + character for page in _PAGES for character in _FRAMES + digits}
+    return tuple(sorted(pairs))

@@ -40,7 +40,7 @@ class JoinedTexts:
         ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1) - 1
         starts = np.concatenate((np.zeros(1, np.int64), ends[:-1] + 1))
         codes[ends] = SEPARATOR
-        return cls(text=text, codes=codes, traits=trait_table()[codes], starts=starts, ends=ends)
+        return cls(text=text, codes=codes, traits=np.take(trait_table(), codes), starts=starts, ends=ends)
 
     @cached_property
     def _present(self) -> npt.NDArray[np.uint32]:
@@ -63,14 +63,6 @@ class JoinedTexts:
     def documents_with(self, characters: Flags) -> Flags:
         """Return which documents one of the marked characters is in; marks may be fewer than characters (at the end)."""
         return self.documents_at(np.flatnonzero(characters))
-
-    def holding(self, phrase: str) -> Flags:
-        """Return which documents hold the phrase, which has no line feed."""
-        places, at = [], self.text.find(phrase)
-        while at >= 0:
-            places.append(at)
-            at = self.text.find(phrase, at + len(phrase))
-        return self.documents_at(np.array(places, np.int64))
 
 
 def _any_of(bits: npt.NDArray[np.uint32], traits: Sequence[Trait]) -> Flags:

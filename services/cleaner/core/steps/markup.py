@@ -34,8 +34,8 @@ _QUOTED = rf"""\s+(?:[\w:.-]+\s*=\s*{_VALUE}\s+){{0,40}}[\w:.-]+\s*=\s*(?:"[^"<]
 
 
 def _letter_tag(letters: str) -> str:
-    """Return the pattern of tags of one letter; bare between two operands ("a<b>c") it is a comparison."""
-    return rf"(?<![0-9A-Za-z])<{letters}>|<{letters}>(?![0-9A-Za-z])|<{letters}(?=[\s/]){_ATTRIBUTES}>"
+    """Return the pattern of tags of one letter, after its "<"; bare between two operands ("a<b>c") it is a comparison."""
+    return rf"(?<![0-9A-Za-z]<){letters}>|{letters}>(?![0-9A-Za-z])|{letters}(?=[\s/]){_ATTRIBUTES}>"
 
 
 # Whatever may be long ends at the next bracket, and sections are looked for only up to the last end mark: time stays linear.
@@ -51,9 +51,10 @@ _RAISED = re.compile(r"<(sup|sub)>([-+()0-9n]{1,8})</\1>", re.IGNORECASE)
 _SUPERSCRIPTS = str.maketrans("0123456789+-()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ")
 _SUBSCRIPTS = str.maketrans("0123456789+-()n", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₙ")
 _CELL_BORDER = re.compile(rf"</t[dh]\s*>\s*<t[dh]{_ATTRIBUTES}>", re.IGNORECASE)
-_BLOCK_TAG = re.compile(rf"</?(?:{_BLOCK}){_ATTRIBUTES}>|</p\s*>|{_letter_tag('p')}", re.IGNORECASE)
+# All begin with a bracket, which the search jumps to.
+_BLOCK_TAG = re.compile(rf"<(?:/?(?:{_BLOCK}){_ATTRIBUTES}>|/p\s*>|{_letter_tag('p')})", re.IGNORECASE)
 _INLINE_TAG = re.compile(
-    rf"</[a-z][\w:.-]*\s*>|<(?:{_INLINE}|t[dh]){_ATTRIBUTES}>|{_letter_tag('[abiqsu]')}|<[a-z][\w:.-]*{_QUOTED}>",
+    rf"<(?:/[a-z][\w:.-]*\s*>|(?:{_INLINE}|t[dh]){_ATTRIBUTES}>|{_letter_tag('[abiqsu]')}|[a-z][\w:.-]*{_QUOTED}>)",
     re.IGNORECASE,
 )
 _ENTITY = re.compile(r"&(?:amp;)*(#\d{1,7};|#[xX][0-9a-fA-F]{1,6};|[a-zA-Z][a-zA-Z0-9]{1,31};)")

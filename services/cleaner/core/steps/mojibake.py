@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+import numpy as np
+
 from services.cleaner.core.steps.encodings import GBK_LEADS, LATIN_CONTINUATIONS, TO_LATIN_1
 from services.cleaner.core.steps.joined import Flags, JoinedTexts
 from services.cleaner.core.steps.ranges import members
@@ -30,6 +32,8 @@ _MARKS: Final = frozenset(
 )
 """Marks that Chinese and English text is set with."""
 
+_PLAUSIBLE: Final = _GB2312 | _MARKS
+
 _CONTINUATION = f"[{re.escape(LATIN_CONTINUATIONS)}]"
 _LATIN_RUN = re.compile(f"(?:[\xe2-\xef]{_CONTINUATION}{{2}}|\xc2[{re.escape(LATIN_CONTINUATIONS)}])+")
 _GBK_RUN = re.compile("[^\x00-\x7f]{2,}")
@@ -41,12 +45,9 @@ _REMAINS = re.compile(f"\ufffd+|(?:锟斤拷)+|[烫]{{3,}}|[屯]{{3,}}|(?:[\xc2\
 
 def needs(joined: JoinedTexts) -> Flags:
     """Return which documents hold the beginning of a wrongly read character."""
-    flags = joined.has(Trait.LATIN_LEAD) & joined.has(Trait.LATIN_CONTINUATION) | joined.has(Trait.GBK_LEAD)
-    if not flags.any():
-        return flags
-    latin = joined.at(Trait.LATIN_LEAD)[:-1] & joined.at(Trait.LATIN_CONTINUATION)[1:]
-    gbk = joined.at(Trait.GBK_LEAD)[:-1] & joined.at(Trait.GBK_MIDDLE)[1:]
-    return joined.documents_with(latin | gbk)
+    # A later byte's bit is the one above its first byte's, so that one shift lines both encodings up.
+    begins = (joined.traits[:-1] & np.uint32(Trait.LATIN_LEAD | Trait.GBK_LEAD)) << np.uint32(1)
+    return joined.documents_with((begins & joined.traits[1:]) != 0)
 
 
 def may_be_broken(joined: JoinedTexts) -> Flags:
@@ -76,7 +77,9 @@ def broken_share(text: str) -> float:
 
 def _repair(text: str, runs: re.Pattern[str], read: Callable[[str], str]) -> tuple[str, int]:
     readings = {run: again for run in set(runs.findall(text)) if (again := read(run))}
-    num_han = sum(character in _GB2312 for again in readings.values() for character in again)
+    if not readings:
+        return text, 0
+    num_han = sum(map(_GB2312.__contains__, "".join(readings.values())))
     if num_han < MIN_HAN and not _is_typographic(readings):
         return text, 0
     changed = sum(match[0] in readings for match in runs.finditer(text))
@@ -85,11 +88,12 @@ def _repair(text: str, runs: re.Pattern[str], read: Callable[[str], str]) -> tup
 
 def _is_typographic(readings: dict[str, str]) -> bool:
     """Whether all runs are quotation marks, dashes and the like, which English text breaks with: three characters each."""
-    return bool(readings) and all(run[0] == "\xe2" and _MARKS.issuperset(again) for run, again in readings.items())
+    return all(run[0] == "\xe2" and _MARKS.issuperset(again) for run, again in readings.items())
 
 
 def _read_latin(run: str) -> str:
-    return _plausible(run.translate(TO_LATIN_1).encode("latin-1"))
+    # Translation is slow, and only cp1252 has need of it.
+    return _plausible((run if max(run) < "\u0100" else run.translate(TO_LATIN_1)).encode("latin-1"))
 
 
 def _read_gbk(run: str) -> str:
@@ -102,4 +106,4 @@ def _plausible(utf_8: bytes) -> str:
         again = utf_8.decode()
     except UnicodeDecodeError:
         return ""
-    return again if all(character in _GB2312 or character in _MARKS for character in again) else ""
+    return again if _PLAUSIBLE.issuperset(again) else ""

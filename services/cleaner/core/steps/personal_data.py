@@ -12,7 +12,10 @@ from datetime import date
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from services.cleaner.core.steps.joined import Flags, JoinedTexts, runs
+import numpy as np
+import numpy.typing as npt
+
+from services.cleaner.core.steps.joined import Flags, JoinedTexts
 from services.cleaner.core.steps.traits import Trait
 
 
@@ -42,7 +45,9 @@ MASKS: Final = {
 NUMBERS: Final = (PersonalKind.IDENTITY, PersonalKind.BANK_CARD, PersonalKind.PHONE)
 
 MIN_NUMBER: Final = 7
-"""Digits and what divides them in the shortest number: a telephone number of a small town."""
+"""Digits in the shortest number: a telephone number of a small town."""
+MAX_SPAN: Final = 10
+"""Between the first and the seventh digit of any number lie so many characters at most, what divides them included."""
 PROVINCES: Final = frozenset(
     (*range(11, 16), *range(21, 24), *range(31, 38), *range(41, 47), *range(50, 55), *range(61, 66), 71, 81, 82, 83)
 )
@@ -80,15 +85,26 @@ _PHONE = re.compile(
 _EMAIL = re.compile(
     r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,24}(?![\w-])", re.ASCII
 )
+_ROW = re.compile(r"[0-9](?:[0-9() （）\u2010\u2011\u2013\u2014-]{5,}[0-9X])", re.IGNORECASE)
+CONTEXT: Final = 16
+"""Characters before and after a row of digits that may belong to its number or say what it is."""
 _OTHER_CODE = re.compile(r"(?:信用代码|注册号|机构代码|执照号码?|案号|批准文号|货号|订单号)[^\S\n]*[:：为是]?[^\S\n]*$")
 
 
 def needs(joined: JoinedTexts, kinds: Collection[PersonalKind]) -> Flags:
     """Return which documents hold a row of digits that is long enough, or an @ where e-mail is asked for."""
-    long = runs(joined.at(Trait.DIGIT, Trait.DIGIT_SEPARATOR), MIN_NUMBER)
-    # Between the first and the last of them lies at least one run of three digits; "( ) - - -" has none.
-    flags = joined.documents_with(runs(joined.at(Trait.DIGIT), 3)) & joined.documents_with(long)
+    places = np.flatnonzero(joined.at(Trait.DIGIT))
+    # Where a seventh digit follows soon: numbers are seldom enough to look at each of those places.
+    near = places[: max(0, len(places) - MIN_NUMBER + 1)]
+    near = near[places[MIN_NUMBER - 1 :] - near <= MAX_SPAN]
+    flags = joined.documents_at(near[_undivided(joined, near)])
     return flags | joined.has(Trait.AT) if PersonalKind.EMAIL in kinds else flags
+
+
+def _undivided(joined: JoinedTexts, places: npt.NDArray[np.int64]) -> Flags:
+    """Return whether digits or what divides numbers follow each place, as far as the shortest number reaches."""
+    within = joined.traits[np.minimum(places[:, None] + np.arange(MIN_NUMBER), len(joined.traits) - 1)]
+    return ((within & np.uint32(Trait.DIGIT | Trait.DIGIT_SEPARATOR)) != 0).all(axis=1)
 
 
 def find_personal_data(text: str, kinds: Collection[PersonalKind] = tuple(PersonalKind)) -> list[PersonalData]:
@@ -119,23 +135,34 @@ def mask(text: str, kinds: Collection[PersonalKind]) -> tuple[str, Counter[Perso
     return "".join([*pieces, text[at:]]), Counter(item.kind for item in found)
 
 
+def _numbers(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """Yield the pattern's matches, looked for only around rows of digits, which are quick to find."""
+    done = 0
+    for row in _ROW.finditer(text):
+        for match in pattern.finditer(text, max(done, row.start() - CONTEXT), min(len(text), row.end() + CONTEXT)):
+            done = match.end()
+            yield match
+
+
+def _is_other_code(text: str, at: int) -> bool:
+    """Whether the words before say that the number there is an organisation's, a product's or a case's."""
+    return _OTHER_CODE.search(text, max(0, at - CONTEXT), at) is not None
+
+
 def _identities(text: str) -> Iterator[tuple[int, int]]:
-    for match in _IDENTITY.finditer(text):
-        number = re.sub(_DASH, "", match[0])
-        if is_identity(number) and not _OTHER_CODE.search(text, max(0, match.start() - 12), match.start()):
+    for match in _numbers(_IDENTITY, text):
+        if is_identity(re.sub(_DASH, "", match[0])) and not _is_other_code(text, match.start()):
             yield match.span()
 
 
 def _bank_cards(text: str) -> Iterator[tuple[int, int]]:
-    for match in _BANK_CARD.finditer(text):
-        if has_luhn_digit(re.sub(_DASH, "", match[0])) and not _OTHER_CODE.search(
-            text, max(0, match.start() - 12), match.start()
-        ):
+    for match in _numbers(_BANK_CARD, text):
+        if has_luhn_digit(re.sub(_DASH, "", match[0])) and not _is_other_code(text, match.start()):
             yield match.span()
 
 
 def _phones(text: str) -> Iterator[tuple[int, int]]:
-    for match in _PHONE.finditer(text):
+    for match in _numbers(_PHONE, text):
         yield match.span("bare") if match["bare"] else match.span()
 
 

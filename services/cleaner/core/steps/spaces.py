@@ -1,14 +1,11 @@
 """White space: a run of spaces is one space, a run of line breaks one line feed, none at the edges."""
 
-import re
+import operator
 
 import numpy as np
 
 from services.cleaner.core.steps.joined import Flags, JoinedTexts
 from services.cleaner.core.steps.traits import Trait
-
-_SPACES = re.compile(r"[^\S\n]*[^\S\n ][^\S\n]*|  +")
-_BREAKS = re.compile(r" ?\n[ \n]+| \n")
 
 
 def needs(joined: JoinedTexts) -> Flags:
@@ -20,14 +17,12 @@ def needs(joined: JoinedTexts) -> Flags:
 
 
 def tighten(text: str) -> tuple[str, int]:
-    r"""Return the text with tight white space, and how many places changed.
+    r"""Return the text with tight white space, and how many lines changed or went.
 
     Example:
         >>> tighten(" 甲\u3000 乙\n\n丙")
-        ('甲 乙\n丙', 3)
+        ('甲 乙\n丙', 2)
     """
-    stripped = text.strip()
-    changed = int(len(stripped) != len(text))
-    text, num_spaces = _SPACES.subn(" ", stripped)
-    text, num_breaks = _BREAKS.subn("\n", text)
-    return text, changed + num_spaces + num_breaks
+    lines = text.split("\n")
+    tight = [" ".join(line.split()) for line in lines]
+    return "\n".join(filter(None, tight)), sum(map(operator.ne, lines, tight)) + tight.count("")
