@@ -19,6 +19,9 @@ from services.cleaner.core.steps.traits import Trait
 MIN_HAN: Final = 2
 """One repaired character alone may be chance: a French é, a no-break space and a » are the UTF-8 of 頻."""
 
+MAX_READINGS: Final = 2
+"""What was read wrongly more often has lost bytes on the way."""
+
 _GB2312: Final = frozenset(
     bytes([row, cell]).decode("gb2312", "ignore") for row in range(0xB0, 0xF8) for cell in range(0xA1, 0xFF)
 )
@@ -35,7 +38,7 @@ _MARKS: Final = frozenset(
 _PLAUSIBLE: Final = _GB2312 | _MARKS
 
 _CONTINUATION = f"[{re.escape(LATIN_CONTINUATIONS)}]"
-_LATIN_RUN = re.compile(f"(?:[\xe2-\xef]{_CONTINUATION}{{2}}|\xc2[{re.escape(LATIN_CONTINUATIONS)}])+")
+_LATIN_RUN = re.compile(f"(?:[\xe0-\xef]{_CONTINUATION}{{2}}|[\xc2-\xdf]{_CONTINUATION})+")
 _GBK_RUN = re.compile("[^\x00-\x7f]{2,}")
 _GBK_LEAD = re.compile(f"[{GBK_LEADS}]")
 
@@ -92,18 +95,25 @@ def _is_typographic(readings: dict[str, str]) -> bool:
 
 
 def _read_latin(run: str) -> str:
-    # Translation is slow, and only cp1252 has need of it.
-    return _plausible((run if max(run) < "\u0100" else run.translate(TO_LATIN_1)).encode("latin-1"))
+    """Read again, and once more what was read wrongly twice."""
+    for _ in range(MAX_READINGS):
+        # Translation is slow, and only cp1252 has need of it.
+        latin = run if max(run) < "\u0100" else run.translate(TO_LATIN_1)
+        if max(latin) > "\xff" or not (run := _decoded(latin.encode("latin-1"))):
+            return ""
+        if _PLAUSIBLE.issuperset(run):
+            return run
+    return ""
 
 
 def _read_gbk(run: str) -> str:
-    return _plausible(run.encode("gb18030", "replace")) if _GBK_LEAD.search(run) else ""
+    again = _decoded(run.encode("gb18030", "replace")) if _GBK_LEAD.search(run) else ""
+    return again if _PLAUSIBLE.issuperset(again) else ""
 
 
-def _plausible(utf_8: bytes) -> str:
-    """Return the text, or nothing where it is not UTF-8 or not everyday Chinese."""
+def _decoded(utf_8: bytes) -> str:
+    """Return the text, or nothing where it is not UTF-8."""
     try:
-        again = utf_8.decode()
+        return utf_8.decode()
     except UnicodeDecodeError:
         return ""
-    return again if _PLAUSIBLE.issuperset(again) else ""

@@ -23,6 +23,8 @@ def tighten(text: str) -> tuple[str, int]:
         >>> tighten(" 甲\u3000 乙\n\n丙")
         ('甲 乙\n丙', 2)
     """
+    if not text:
+        return text, 0
     lines = text.split("\n")
     tight = [" ".join(line.split()) for line in lines]
     return "\n".join(filter(None, tight)), sum(map(operator.ne, lines, tight)) + tight.count("")
