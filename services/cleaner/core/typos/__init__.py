@@ -1,0 +1,1 @@
+"""Typo correction that is anchored at the terms of a lexicon: what is no slip of a known term stays as it is."""
