@@ -234,9 +234,10 @@ def test_offsets_survive_both_tools(drawn: Any):
     assert from_utf16(text, to_utf16(text, end)) == end
 
 
-FIELDS = st.sampled_from(
-    "data text document_id annotations result type value label labels entities choices start end completed_by meta".split()
+FIELD_NAMES = (
+    "data text document_id annotations result type value label labels entities choices start end completed_by meta"
 )
+FIELDS = st.sampled_from(FIELD_NAMES.split())
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner) | st.dictionaries(FIELDS, inner),

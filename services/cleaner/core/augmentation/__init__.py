@@ -1,0 +1,1 @@
+"""Texts made from texts: more to train on, never to evaluate with."""
