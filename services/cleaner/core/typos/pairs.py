@@ -279,7 +279,11 @@ CHARACTER_GROUPS = """
 氯 氟 溴 碘
 硫 磷 硝 硒
 锂 锌 锰
-颈 茎 胫
+颈 茎 胫 经 筋
+指 趾
+腓 肺
+颌 颚 额
+肱 股
 史 室
 """
 """Characters that a word or the name of a substance may have as well as the other."""
@@ -292,7 +296,7 @@ PROTECTED = NUMERALS | NEGATIONS | MODALS
 
 FUNCTION_CHARACTERS = frozenset(
     "的地得了着过是在有和与及或为被把对从向由于以之其所而且则若如因将已曾仍又再才就都也还只各每该此这那本另来去到给用让使令"
-    "自时间里起会准我你您他她它们个些么吗呢吧啊呀哦很太最更较按据凡经并但跟同比等史者"
+    "自时间里起会准我你您他她它们个些么吗呢吧啊呀哦很太最更较按据凡经并但跟同比等史者内外前后上下中旁侧"
 )
 """Characters that are words by themselves: next to a term they belong to the sentence and are no slip of the term."""
 
