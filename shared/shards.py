@@ -50,7 +50,7 @@ def _cell(value: object) -> object:
         case ():
             return None
         case (Entity(), *_):
-            return [entity.model_dump() for entity in value]
+            return [entity.model_dump() for entity in value if isinstance(entity, Entity)]
         case _:
             return value
 

@@ -103,7 +103,8 @@ def test_markup_goes_and_what_looks_like_it_stays(text, stripped):
 def test_of_a_page_only_the_text_is_left_with_its_cells_apart():
     page = (
         "<!DOCTYPE html><html><head><title>题</title><style>a{}</style></head><body><nav><a href='/'>首页</a></nav><h1>办法</h1>"
-        "<p>第一条 a &lt; b<p>第二条<table><tr><td>税目<td>税率<tr><td>原油<td>6％</table><script>x()</script><footer>版权</footer></body></html>"
+        "<p>第一条 a &lt; b<p>第二条<table><tr><td>税目<td>税率<tr><td>原油<td>6％</table><script>x()</script>"
+        "<footer>版权</footer></body></html>"
     )
     text, changed = markup.strip_markup(page)
     assert spaces.tighten(text)[0] == "办法\n第一条 a < b\n第二条\n税目 | 税率\n原油 | 6％"
@@ -114,7 +115,8 @@ def test_of_a_page_only_the_text_is_left_with_its_cells_apart():
     "attack",
     [
         "<!--" * 20_000, "-->" + "<!--" * 20_000, "<b>" * 20_000 + "</b>" * 20_000, "<" * 80_000, "<a b=c" + " b=c" * 20_000,
-        "&amp;" * 20_000, "|" * 80_000, "-" * 80_000 + "x", "[a](" * 20_000, "**a" * 30_000, "<p" + " " * 80_000, "| " * 40_000 + "x",
+        "&amp;" * 20_000, "|" * 80_000, "-" * 80_000 + "x", "[a](" * 20_000, "**a" * 30_000, "<p" + " " * 80_000,
+        "| " * 40_000 + "x",
         "<script>" * 10_000 + "</script", "<zz " + "a=b " * 20_000,
     ],
 )  # fmt: skip

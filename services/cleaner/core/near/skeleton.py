@@ -39,7 +39,9 @@ def fold_table() -> NDArray[np.uint32]:
         folded = code_point - FULL_WIDTH_OFFSET if code_point in FULL_WIDTH else code_point
         if characters.category(chr(folded))[0] in "LN":
             lower = chr(folded).lower()
-            table[code_point] = ord(lower) if len(lower) == 1 else folded
+            # A Python that knows newer small letters must fold no further: the skeleton of a skeleton is itself.
+            is_known = len(lower) == 1 and characters.category(lower)[0] in "LN"
+            table[code_point] = ord(lower) if is_known else folded
     for han in LATER_HAN:
         missing = np.flatnonzero(table[han.start : han.stop] == 0) + han.start
         table[missing] = missing

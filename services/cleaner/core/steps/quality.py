@@ -170,7 +170,8 @@ def _repeated_share(joined: JoinedTexts, owners: npt.NDArray[np.uint32]) -> Shar
     keys = np.sort(keys | owners)
     repeats = keys[1:][keys[1:] == keys[:-1]] >> np.uint32(CODE_BITS)
     total = np.maximum(joined.ends - joined.starts - GRAM + 1, 1)
-    return np.minimum(np.bincount(repeats, minlength=num) / total, 1).astype(np.float32)
+    shares: npt.NDArray[np.float32] = np.minimum(np.bincount(repeats, minlength=num) / total, 1).astype(np.float32)
+    return shares
 
 
 def _languages(han: Shares, latin: Shares, accented: Shares, other: Shares) -> npt.NDArray[np.uint8]:
