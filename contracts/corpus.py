@@ -1,10 +1,10 @@
 """Events from a submitted document to a corpus version."""
 
 from datetime import date
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from contracts.envelope import Contract, Digest, Event
 
@@ -60,13 +60,16 @@ class Document(Contract):
     picture: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None
     tenant: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
-    @model_validator(mode="after")
-    def _entities_lie_in_the_text(self) -> Self:
-        for entity in self.entities:
-            if not entity.start < entity.end <= len(self.text):
-                msg = f"entity {entity.start} to {entity.end} does not lie in the text of {len(self.text)} characters"
+    @field_validator("entities", mode="after")
+    @classmethod
+    def _lie_in_the_text(cls, entities: tuple[Entity, ...], known: ValidationInfo) -> tuple[Entity, ...]:
+        # A text that is no text is refused by itself.
+        num_characters = len(known.data.get("text", ""))
+        for entity in entities if num_characters else ():
+            if not entity.start < entity.end <= num_characters:
+                msg = f"entity {entity.start} to {entity.end} does not lie in the text of {num_characters} characters"
                 raise ValueError(msg)
-        return self
+        return entities
 
     @property
     def split_group(self) -> str:

@@ -107,7 +107,7 @@ def line_of(fields: Mapping[str, object], *, where: str, columns: Mapping[str, s
         document = Document.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        field = str(first["loc"][0]) if first["loc"] else "entities"
+        field = str(first["loc"][0])
         column = columns.get(field, field)
         raise FileRefused(
             f"{where}, {'column ' if column in columns.values() else ''}{column}: {first['msg']}; nothing was sent.",

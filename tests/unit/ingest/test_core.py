@@ -111,6 +111,11 @@ def test_any_json_value_is_refused_with_a_reason(value):
         ('{"document_id": "", "text": "x"}', "line 2: field 'document_id': string should have at least 1 character"),
         ('{"document_id": "a", "text": "x", "published_on": "soon"}', "line 2: field 'published_on'"),
         ('{"document_id": 7, "text": "x"}', "line 2: field 'document_id': input should be a valid string"),
+        (
+            '{"document_id": "a", "text": "证券", "entities": [{"start": 0, "end": 3, "label": "x"}]}',
+            "line 2: field 'entities': value error, entity 0 to 3 does not lie in the text of 2 characters",
+        ),
+        ('{"document_id": "a", "text": 7, "entities": [{"start": 0, "end": 3, "label": "x"}]}', "line 2: field 'text'"),
         ('{"document_id": "a", "text": "\\ud800"}', "line 2: not JSON"),
         ("[1, 2]", "line 2: not a JSON object"),
         ('"just text"', "line 2: not a JSON object"),
