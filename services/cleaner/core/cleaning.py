@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -39,9 +40,9 @@ from services.cleaner.settings import CleaningRules
 
 MAX_ROUNDS: Final = 8
 """Markup escaped deeper than this is no document."""
-CHUNK_DOCUMENTS: Final = quality.MAX_DOCUMENTS
-CHUNK_CHARACTERS: Final = 2**20
-"""Documents that numpy looks at together: their arrays stay in the processor's cache."""
+CHUNK_DOCUMENTS: Final = quality.MAX_DOCUMENTS // 4
+CHUNK_CHARACTERS: Final = 2**17
+"""Documents that numpy looks at together: as many as stay in the processor's cache, measured."""
 
 
 class Stage(StrEnum):
@@ -131,7 +132,7 @@ class _Record:
 def clean_texts(texts: Sequence[str], rules: CleaningRules) -> CleanedTexts:
     """Clean a batch of texts; each on its own, so that batches may be cut anywhere."""
     record = _Record()
-    steps = _steps(rules, record.masked)
+    steps = steps_of(rules, record.masked)
     record.counts = {step.stage: StepCount() for step in steps}
     cleaned: list[str] = []
     for chunk in _chunks(texts):
@@ -150,7 +151,8 @@ def personal_kinds(rules: CleaningRules) -> tuple[PersonalKind, ...]:
     return (*personal_data.NUMBERS, PersonalKind.EMAIL) if rules.email else personal_data.NUMBERS
 
 
-def _steps(rules: CleaningRules, masked: Counter[PersonalKind]) -> list[Step]:
+def steps_of(rules: CleaningRules, masked: Counter[PersonalKind]) -> list[Step]:
+    """Return the steps that are on, in their order; personal data is counted in `masked`."""
     kinds = personal_kinds(rules)
 
     def mask(text: str) -> tuple[str, int]:
@@ -158,6 +160,7 @@ def _steps(rules: CleaningRules, masked: Counter[PersonalKind]) -> list[Step]:
         masked.update(found)
         return text, found.total()
 
+    most = rules.max_repeats
     every = (
         (rules.mojibake, Step(Stage.MOJIBAKE, mojibake.needs, mojibake.repair)),
         (rules.invisible, Step(Stage.INVISIBLE, _has_invisible, invisible_characters.remove_invisible)),
@@ -166,7 +169,7 @@ def _steps(rules: CleaningRules, masked: Counter[PersonalKind]) -> list[Step]:
         (rules.spaces, Step(Stage.SPACES, spaces.needs, spaces.tighten)),
         (
             rules.symbols,
-            Step(Stage.SYMBOLS, symbols.needs, lambda text: symbols.shorten(text, max_repeats=rules.max_repeats)),
+            Step(Stage.SYMBOLS, partial(symbols.needs, max_repeats=most), partial(symbols.shorten, max_repeats=most)),
         ),
         (rules.simplified, Step(Stage.SIMPLIFIED, simplified.needs, simplified.simplify)),
         (rules.boilerplate, Step(Stage.BOILERPLATE, boilerplate.needs, boilerplate.drop_lines)),

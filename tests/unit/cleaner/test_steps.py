@@ -103,8 +103,8 @@ def test_markup_goes_and_what_looks_like_it_stays(text, stripped):
 def test_of_a_page_only_the_text_is_left_with_its_cells_apart():
     page = (
         "<!DOCTYPE html><html><head><title>题</title><style>a{}</style></head><body><nav><a href='/'>首页</a></nav><h1>办法</h1>"
-        "<p>第一条 a &lt; b<p>第二条<table><tr><td>税目<td>税率<tr><td>原油<td>6％</table><script>x()</script>"
-        "<footer>版权</footer></body></html>"
+        "<p>第一条 a &lt; b<p>第二条<table><tr><td>税目<td>税率<tr><td>原油<td>6％</table>"
+        "<script>x()</script><footer>版权</footer></body></html>"
     )
     text, changed = markup.strip_markup(page)
     assert spaces.tighten(text)[0] == "办法\n第一条 a < b\n第二条\n税目 | 税率\n原油 | 6％"
@@ -168,6 +168,12 @@ def test_utf_8_that_was_read_as_latin_is_read_again(misread, text):
     assert repair(misread(misread(text)))[0] == text
 
 
+def test_what_was_read_wrongly_three_times_is_left_and_measured_as_broken():
+    text = as_cp1252(as_cp1252(as_cp1252("中国人民")))
+    assert repair(text) == (text, 0)
+    assert broken_share(text) > 0.5
+
+
 def test_utf_8_that_was_read_as_gbk_is_read_again_where_no_byte_was_lost():
     assert repair("中国人民".encode().decode("gb18030")) == ("中国人民", 1)
     assert (
@@ -193,6 +199,11 @@ def test_clean_text_in_any_language_is_not_repaired(text):
 
 def test_english_quotation_marks_are_repaired_without_any_han():
     assert repair("the Licensorâ€™s â€œAgreementâ€\x9d") == ("the Licensor’s “Agreement”", 3)
+
+
+def test_utf_8_in_gbk_that_lost_bytes_is_measured_as_broken():
+    assert broken_share(ARTICLE.encode().decode("gbk", "ignore")) > 0.5
+    assert broken_share("山楂茶、菊花枸杞茶、山楂茶。") == 0
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ _PATTERNS: Final = (
     # Buttons: a certain one, one in brackets, several of any kind.
     rf"{_BETWEEN}(?:{_BUTTON})(?:{_BETWEEN}(?:{_BUTTON}|{_WEAK_BUTTON}))*{_BETWEEN}",
     rf"(?:{_OPEN}(?:{_BUTTON}|{_WEAK_BUTTON}){_CLOSE}\s*)+",
-    rf"(?:字体|字号|分享)\s*[:：](?:{_BETWEEN}(?:{_BUTTON}|{_WEAK_BUTTON}))*{_BETWEEN}",
+    rf"[【\[（(]?(?:字体|字号|分享)\s*[:：](?:{_BETWEEN}(?:{_BUTTON}|{_WEAK_BUTTON}))*{_BETWEEN}",
     rf"(?:{_WEAK_BUTTON})(?:\s*[|｜/·>»›]\s*(?:{_BUTTON}|{_WEAK_BUTTON})){{2,}}",
     # Page numbers.
     r"第\s*\d{1,4}\s*页\s*[,，/|]?\s*[(（]?\s*(?:共\s*\d{1,4}\s*页)?\s*[)）]?",
@@ -83,6 +83,8 @@ _INSIDE: Final = (
 )  # fmt: skip
 """Two characters next to each other out of each phrase that the other patterns contain."""
 _HASH_BITS: Final = 18
+_HASH_MULTIPLIER: Final = np.uint32(2053)
+"""Leaves hardly any pair that is common in Chinese with the hash of one that is looked for."""
 
 
 def needs(joined: JoinedTexts) -> Flags:
@@ -94,9 +96,10 @@ def needs(joined: JoinedTexts) -> Flags:
     short = (lengths > 0) & (lengths <= MAX_LINE)
     first, second = joined.codes[starts], joined.codes[np.minimum(starts + 1, ends)]
     opens = _pair_table(_openings())[_pair_hash(first, second)] & short
-    last = joined.codes[np.maximum(ends - 1, 0)]
-    again = (lengths[1:] == lengths[:-1]) & (first[1:] == first[:-1]) & (last[1:] == last[:-1])
-    again &= (lengths[1:] >= MIN_REPEATED) & (joined.codes[ends[:-1]] != SEPARATOR)
+    # A line may follow itself where both are of one length and alike at three places.
+    middle, last = joined.codes[(starts + ends) // 2], joined.codes[np.maximum(ends - 1, 0)]
+    again = (lengths[1:] == lengths[:-1]) & (lengths[1:] >= MIN_REPEATED) & (joined.codes[ends[:-1]] != SEPARATOR)
+    again &= (second[1:] == second[:-1]) & (middle[1:] == middle[:-1]) & (last[1:] == last[:-1])
     places = np.concatenate((np.flatnonzero(inside), starts[opens], starts[1:][again]))
     return joined.has(Trait.SIGN) | joined.documents_at(places)
 
@@ -137,7 +140,7 @@ def _running_heads(lines: list[str]) -> dict[str, bool]:
 
 
 def _pair_hash(first: Codes, second: Codes) -> Codes:
-    return (first * np.uint32(31) + second) & np.uint32((1 << _HASH_BITS) - 1)
+    return (first * _HASH_MULTIPLIER + second) & np.uint32((1 << _HASH_BITS) - 1)
 
 
 @cache

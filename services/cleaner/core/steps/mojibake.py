@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from services.cleaner.core.steps.encodings import GBK_LEADS, LATIN_CONTINUATIONS, TO_LATIN_1
+from services.cleaner.core.steps.encodings import GBK_LEADS, GBK_MIDDLES, LATIN_CONTINUATIONS, TO_LATIN_1
 from services.cleaner.core.steps.joined import Flags, JoinedTexts
 from services.cleaner.core.steps.ranges import members
 from services.cleaner.core.steps.traits import Trait
@@ -37,10 +37,16 @@ _MARKS: Final = frozenset(
 
 _PLAUSIBLE: Final = _GB2312 | _MARKS
 
+_LATIN: Final = frozenset(map(chr, range(0x100))) | frozenset(LATIN_CONTINUATIONS)
+
 _CONTINUATION = f"[{re.escape(LATIN_CONTINUATIONS)}]"
 _LATIN_RUN = re.compile(f"(?:[\xe0-\xef]{_CONTINUATION}{{2}}|[\xc2-\xdf]{_CONTINUATION})+")
 _GBK_RUN = re.compile("[^\x00-\x7f]{2,}")
 _GBK_LEAD = re.compile(f"[{GBK_LEADS}]")
+
+_GBK_PAIR = re.compile(f"[{GBK_LEADS}][{GBK_MIDDLES}]")
+MIN_PAIRS: Final = 4
+"""So many pairs of characters that UTF-8 turns into in GBK are no chance."""
 
 _REMAINS = re.compile(f"\ufffd+|(?:锟斤拷)+|[烫]{{3,}}|[屯]{{3,}}|(?:[\xc2\xc3\xe2-\xef]{_CONTINUATION}{{1,2}}){{2,}}")
 """Replacement characters, their GBK reading, uninitialised memory read as GBK, and sequences that lost a byte."""
@@ -55,8 +61,7 @@ def needs(joined: JoinedTexts) -> Flags:
 
 def may_be_broken(joined: JoinedTexts) -> Flags:
     """Return which documents `broken_share` may be above 0 for."""
-    latin = joined.has(Trait.LATIN_LEAD) & joined.has(Trait.LATIN_CONTINUATION)
-    return joined.has(Trait.BROKEN) | latin
+    return joined.has(Trait.BROKEN) | needs(joined)
 
 
 def repair(text: str) -> tuple[str, int]:
@@ -75,18 +80,27 @@ def repair(text: str) -> tuple[str, int]:
 
 def broken_share(text: str) -> float:
     """Return the share of characters, 0 to 1, that stand for others that are lost."""
-    return sum(len(match[0]) for match in _REMAINS.finditer(text)) / len(text) if text else 0.0
+    broken = sum(len(match[0]) for match in _REMAINS.finditer(text))
+    misread = len(_GBK_PAIR.findall(text))
+    # Of three characters of UTF-8 in GBK two are a pair; some pairs are words (山楂茶, 菊花枸杞), so a few prove nothing.
+    broken += 3 * misread if misread >= MIN_PAIRS else 0
+    return min(broken / len(text), 1.0) if text else 0.0
 
 
 def _repair(text: str, runs: re.Pattern[str], read: Callable[[str], str]) -> tuple[str, int]:
-    readings = {run: again for run in set(runs.findall(text)) if (again := read(run))}
+    spans = [match.span() for match in runs.finditer(text)]
+    readings = {run: again for run in {text[start:end] for start, end in spans} if (again := read(run))}
     if not readings:
         return text, 0
     num_han = sum(map(_GB2312.__contains__, "".join(readings.values())))
     if num_han < MIN_HAN and not _is_typographic(readings):
         return text, 0
-    changed = sum(match[0] in readings for match in runs.finditer(text))
-    return runs.sub(lambda match: readings.get(match[0], match[0]), text), changed
+    pieces, at, changed = [], 0, 0
+    for start, end in spans:
+        if text[start:end] in readings:
+            pieces += [text[at:start], readings[text[start:end]]]
+            at, changed = end, changed + 1
+    return "".join([*pieces, text[at:]]), changed
 
 
 def _is_typographic(readings: dict[str, str]) -> bool:
@@ -97,13 +111,20 @@ def _is_typographic(readings: dict[str, str]) -> bool:
 def _read_latin(run: str) -> str:
     """Read again, and once more what was read wrongly twice."""
     for _ in range(MAX_READINGS):
-        # Translation is slow, and only cp1252 has need of it.
-        latin = run if max(run) < "\u0100" else run.translate(TO_LATIN_1)
-        if max(latin) > "\xff" or not (run := _decoded(latin.encode("latin-1"))):
+        if not (run := _decoded(_latin_bytes(run))):
             return ""
         if _PLAUSIBLE.issuperset(run):
             return run
     return ""
+
+
+def _latin_bytes(run: str) -> bytes:
+    """Return the bytes, none where a character is neither of Latin-1 nor of cp1252."""
+    try:
+        return run.encode("latin-1")
+    except UnicodeEncodeError:
+        # Translation is slow, and only cp1252 has need of it.
+        return run.translate(TO_LATIN_1).encode("latin-1", "ignore") if _LATIN.issuperset(run) else b""
 
 
 def _read_gbk(run: str) -> str:

@@ -104,8 +104,8 @@ def needs(joined: JoinedTexts, kinds: Collection[PersonalKind]) -> Flags:
 def _undivided(joined: JoinedTexts, places: npt.NDArray[np.int64]) -> Flags:
     """Return whether digits or what divides numbers follow each place, as far as the shortest number reaches."""
     within = joined.traits[np.minimum(places[:, None] + np.arange(MIN_NUMBER), len(joined.traits) - 1)]
-    undivided: Flags = ((within & np.uint32(Trait.DIGIT | Trait.DIGIT_SEPARATOR)) != 0).all(axis=1)
-    return undivided
+    flags: Flags = ((within & np.uint32(Trait.DIGIT | Trait.DIGIT_SEPARATOR)) != 0).all(axis=1)
+    return flags
 
 
 def find_personal_data(text: str, kinds: Collection[PersonalKind] = tuple(PersonalKind)) -> list[PersonalData]:

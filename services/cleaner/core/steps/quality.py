@@ -146,9 +146,13 @@ def statistics(joined: JoinedTexts) -> TextStatistics:
 def _top_share(
     owned_codes: npt.NDArray[np.uint32], starts: npt.NDArray[np.int64], length: npt.NDArray[np.int64]
 ) -> Shares:
-    """Return the share of the commonest character; `owned_codes` are code points below the number of their document."""
+    """Return the share of the commonest character.
+
+    `owned_codes` are code points below the number of their document; they are sorted in place.
+    """
     # Sorting leaves each document in its place, with equal characters side by side.
-    keys = np.sort(owned_codes)
+    keys = owned_codes
+    keys.sort()
     begins = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
     sizes = np.diff(begins, append=len(keys))
     top = np.maximum.reduceat(sizes, np.searchsorted(begins, starts))
@@ -167,11 +171,12 @@ def _repeated_share(joined: JoinedTexts, owners: npt.NDArray[np.uint32]) -> Shar
     # The last pieces reach into the next document: they count as different ones, whatever follows.
     last = np.arange(GRAM)
     keys[np.maximum(joined.ends[:, None] - last, joined.starts[:, None])] = last
-    keys = np.sort(keys | owners)
+    keys |= owners
+    keys.sort()
     repeats = keys[1:][keys[1:] == keys[:-1]] >> np.uint32(CODE_BITS)
     total = np.maximum(joined.ends - joined.starts - GRAM + 1, 1)
-    shares: npt.NDArray[np.float32] = np.minimum(np.bincount(repeats, minlength=num) / total, 1).astype(np.float32)
-    return shares
+    share: Shares = np.minimum(np.bincount(repeats, minlength=num) / total, 1).astype(np.float32)
+    return share
 
 
 def _languages(han: Shares, latin: Shares, accented: Shares, other: Shares) -> npt.NDArray[np.uint8]:

@@ -5,10 +5,8 @@ import unicodedata
 from typing import Final
 
 from services.cleaner.core.steps.joined import Flags, JoinedTexts, runs
-from services.cleaner.core.steps.traits import Trait
+from services.cleaner.core.steps.traits import PAIRED, Trait
 
-PAIRED: Final = "…—"
-"""Chinese writes the ellipsis and the dash as two of these: no more are kept."""
 STAND_INS: Final = "×*＊□○●"
 """Stand for something left out, a character each (张**, ××××年): kept up to `MAX_STAND_INS`."""
 MAX_STAND_INS: Final = 8
@@ -16,10 +14,11 @@ MAX_STAND_INS: Final = 8
 _RUN = re.compile(r"([^\w\s]|_)\1{2,}")
 
 
-def needs(joined: JoinedTexts) -> Flags:
-    """Return which documents have three of one symbol in a row."""
+def needs(joined: JoinedTexts, *, max_repeats: int) -> Flags:
+    """Return which documents have more than `max_repeats` of one symbol in a row, or three of a paired one."""
     same = (joined.codes[1:] == joined.codes[:-1]) & joined.at(Trait.REPEATABLE)[1:]
-    return joined.documents_with(runs(same, 2))
+    paired = same & joined.at(Trait.PAIRED)[1:]
+    return joined.documents_with(runs(same, max_repeats)) | joined.documents_with(runs(paired, 2))
 
 
 def shorten(text: str, *, max_repeats: int) -> tuple[str, int]:
@@ -27,7 +26,7 @@ def shorten(text: str, *, max_repeats: int) -> tuple[str, int]:
 
     Args:
         text: Any text.
-        max_repeats: 2 or more; `…` and `—` have 2, marks that stand for characters left out 8 at least.
+        max_repeats: 3 or more; `…` and `—` have 2, marks that stand for characters left out 8 at least.
 
     Example:
         >>> shorten("好评★★★★★！！！！……第...条1111", max_repeats=3)

@@ -60,7 +60,11 @@ class Trait(IntEnum):
     DIGIT_SEPARATOR = 1 << 18
     AT = 1 << 19
     SIGN = 1 << 20
+    PAIRED = 1 << 21
 
+
+PAIRED: Final = "…—"
+"""Chinese writes the ellipsis and the dash as two of these."""
 
 LISTED: Final = {
     Trait.MARKUP: "<&[#*`\\|",
@@ -73,6 +77,7 @@ LISTED: Final = {
     Trait.DIGIT_SEPARATOR: " -\u2010\u2011\u2013\u2014()（）",
     Trait.AT: "@",
     Trait.SIGN: "©Ⓒⓒ",
+    Trait.PAIRED: PAIRED,
     Trait.INVISIBLE: invisible_characters.INVISIBLE_CHARACTERS,
     Trait.LINE_BREAK: invisible_characters.LINE_BREAKS,
     Trait.FOLDED: "".join(widths.FOLDS),
