@@ -98,7 +98,8 @@ class BatchCleaned(Event):
     """A batch was cleaned; its new documents lie in one shard.
 
     `num_documents` = new + duplicate + rejected. `num_pending_documents` counts new documents of the domain that no corpus
-    version holds yet; at `min_new_documents` and some quiet the next version is cut.
+    version holds yet; at `min_new_documents` and some quiet the next version is cut. `changed` counts documents by the step that
+    changed them, `masked` personal data by kind, `rejected` documents by reason.
     """
 
     batch_id: UUID
@@ -109,6 +110,9 @@ class BatchCleaned(Event):
     num_rejected_documents: int
     num_pending_documents: int
     min_new_documents: int
+    changed: dict[str, int] = Field(default_factory=dict)
+    masked: dict[str, int] = Field(default_factory=dict)
+    rejected: dict[str, int] = Field(default_factory=dict)
 
 
 class CorpusVersioned(Event):

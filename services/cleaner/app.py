@@ -38,7 +38,7 @@ def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> Fa
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(settings.state_dir / "ledger.sqlite")
     lock = asyncio.Lock()
-    cleaning = BatchCleaning(store=store, ledger=ledger, rules=settings.corpus)
+    cleaning = BatchCleaning(store=store, ledger=ledger, rules=settings.corpus, cleaning=settings.cleaning)
     versions = Versions(store=store, ledger=ledger, rules=settings.corpus, started_at=clock.now())
     cutter = Cutter(bus, telemetry, versions=versions, lock=lock, clock=clock, owns=bus.owns)
     handlers.register(bus, telemetry, cleaning=cleaning, versions=versions, lock=lock, clock=clock)

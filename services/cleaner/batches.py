@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from contracts.corpus import BatchCleaned, BatchReceived
-from services.cleaner.core import text
+from services.cleaner.core.sorting import SortedBatch, sort_out
 from services.cleaner.ledger import CleanedBatch, Ledger
-from services.cleaner.settings import CorpusRules
+from services.cleaner.settings import CleaningRules, CorpusRules
 from shared.artifacts import ArtifactStore
 from shared.corpus import CorpusBatch, read_shard, write_shard
 
@@ -19,6 +19,7 @@ class BatchCleaning:
     store: ArtifactStore
     ledger: Ledger
     rules: CorpusRules
+    cleaning: CleaningRules
 
     def clean(self, event: BatchReceived, *, traceparent: str | None, now: datetime) -> BatchCleaned:
         """Return what the batch added; one that was cleaned before gives the same event and changes nothing.
@@ -29,9 +30,9 @@ class BatchCleaning:
         """
         if (before := self.ledger.batch_event(event.batch_id)) is not None:
             return before
-        kept, rejected = text.sort_out(read_shard(self.store, event.raw_digest), max_chars=self.rules.max_text_chars)
-        new = self.ledger.first_seen(event.domain, event.batch_id, kept)
-        shard = write_shard(self.store, (item.document for item in kept if item.position in new))
+        sorted_batch = sort_out(list(read_shard(self.store, event.raw_digest)), self.cleaning)
+        new = self.ledger.first_seen(event.domain, event.batch_id, sorted_batch.kept)
+        shard = write_shard(self.store, (item.document for item in sorted_batch.kept if item.position in new))
         batch = CorpusBatch(
             batch_id=event.batch_id,
             event_id=event.event_id,
@@ -39,14 +40,17 @@ class BatchCleaning:
             num_documents=len(new),
             traceparent=traceparent,
         )
-        self.ledger.add_batch(CleanedBatch(domain=event.domain, batch=batch, rejected=tuple(rejected), cleaned_at=now))
-        cleaned = self._announcement(event, batch, num_kept=len(kept), num_rejected=len(rejected), now=now)
+        self.ledger.add_batch(
+            CleanedBatch(domain=event.domain, batch=batch, rejected=tuple(sorted_batch.rejected), cleaned_at=now)
+        )
+        cleaned = self._announcement(event, batch, sorted_batch, now=now)
         self.ledger.add_batch_event(cleaned)
         return cleaned
 
     def _announcement(
-        self, event: BatchReceived, batch: CorpusBatch, *, num_kept: int, num_rejected: int, now: datetime
+        self, event: BatchReceived, batch: CorpusBatch, sorted_batch: SortedBatch, *, now: datetime
     ) -> BatchCleaned:
+        num_kept, num_rejected = len(sorted_batch.kept), len(sorted_batch.rejected)
         return BatchCleaned.caused_by(
             event,
             now=now,
@@ -58,6 +62,9 @@ class BatchCleaning:
             num_rejected_documents=num_rejected,
             num_pending_documents=self.ledger.num_pending(event.domain),
             min_new_documents=self.rules.min_new_documents,
+            changed=sorted_batch.changed,
+            masked=sorted_batch.masked,
+            rejected=dict(Counter(str(one.reason) for one in sorted_batch.rejected)),
         )
 
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from contracts.corpus import BatchCleaned, CorpusVersioned
 from services.cleaner.core.cut import Request
-from services.cleaner.core.text import Kept, Rejected
+from services.cleaner.core.sorting import Kept, Rejected
 from shared.corpus import CorpusBatch
 
 SCHEMA = """

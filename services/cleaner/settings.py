@@ -1,4 +1,4 @@
-"""What the cleaner is told, from `PLUMBLINE_*`; the rules as PLUMBLINE_CORPUS__MIN_NEW_DOCUMENTS and so on."""
+"""What the cleaner is told, from `PLUMBLINE_*`; the rules as PLUMBLINE_CORPUS__QUIET_S, PLUMBLINE_CLEANING__MARKUP and so on."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from shared.settings import DaemonSettings, Group, OperatorVerifyingSettings
 
 
 class CorpusRules(Group):
-    """What gets into a corpus, and when a version of it is cut without being asked for."""
+    """When a corpus version is cut without being asked for."""
 
     min_new_documents: Annotated[int, Field(ge=1)] = 1_000
     """New documents that make a version worth a training."""
@@ -17,8 +17,6 @@ class CorpusRules(Group):
     """Seconds without a batch or a request before a cut, so that what belongs together lies in one version."""
     request_patience_s: Annotated[float, Field(ge=0)] = 600.0
     """A request for a training waits so long for batches that do not come; then a version is cut of what there is."""
-    max_text_chars: Annotated[int, Field(ge=1, le=MAX_TEXT_CHARS)] = 50_000
-    """A cleaned text that is longer is rejected."""
 
 
 class CleaningRules(Group):
@@ -64,5 +62,6 @@ class Settings(DaemonSettings, OperatorVerifyingSettings):
     """The cleaner's settings."""
 
     corpus: CorpusRules = CorpusRules()
+    cleaning: CleaningRules = CleaningRules()
     tick_s: Annotated[float, Field(gt=0)] = 0.5
     """How often is looked whether a version is due."""

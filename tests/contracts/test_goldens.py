@@ -15,6 +15,8 @@ OPTIONAL = {
     "Document": {
         "label", "group", "published_on", "source", "labels", "entities", "licence", "language", "picture", "tenant",
     },
+    # Added later.
+    "BatchCleaned": {"changed", "masked", "rejected"},
     # A domain's first state is the empty one.
     "ReleaseState": {
         "revision", "serving_digest", "previous_digest", "routes", "warm_digests", "rollout", "queued", "rolled_back_digests",

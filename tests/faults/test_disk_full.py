@@ -102,7 +102,7 @@ async def test_ingest_says_507_takes_no_batch_by_half_and_goes_on_when_there_is_
 async def test_the_cleaner_waits_says_why_and_cleans_when_there_is_space(
     small_disk: Path, telemetry: Telemetry
 ) -> None:
-    rules = CorpusRules(min_new_documents=4, quiet_s=5, max_text_chars=1000)
+    rules = CorpusRules(min_new_documents=4, quiet_s=5)
     async with cleaners.running(small_disk, telemetry, FakeClock(cleaners.START), rules) as cleaner:
         await cleaner.receive("first", "a text")
         event = cleaner.batch(

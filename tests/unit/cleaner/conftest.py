@@ -18,7 +18,7 @@ from services.cleaner import handlers
 from services.cleaner.batches import BatchCleaning
 from services.cleaner.cutter import Cutter
 from services.cleaner.ledger import Ledger
-from services.cleaner.settings import CorpusRules
+from services.cleaner.settings import CleaningRules, CorpusRules
 from services.cleaner.versions import Versions
 from shared import bundle
 from shared.artifacts import ArtifactStore
@@ -99,18 +99,20 @@ def telemetry() -> Iterator[Telemetry]:
 
 
 @asynccontextmanager
-async def running(folder: Path, telemetry: Telemetry, clock: FakeClock, rules: CorpusRules) -> AsyncIterator[Cleaner]:
+async def running(
+    folder: Path, telemetry: Telemetry, clock: FakeClock, rules: CorpusRules, cleaning: CleaningRules | None = None
+) -> AsyncIterator[Cleaner]:
     store = ArtifactStore((folder / "artifacts").as_uri())
     bus, user = (Bus(name, KafkaSettings(), telemetry, guard=command_guard()) for name in ("cleaner", "ingest"))
     lock = asyncio.Lock()
     with Ledger(folder / "ledger.sqlite") as ledger:
-        cleaning = BatchCleaning(store=store, ledger=ledger, rules=rules)
+        batches = BatchCleaning(store=store, ledger=ledger, rules=rules, cleaning=cleaning or CleaningRules())
         versions = Versions(store=store, ledger=ledger, rules=rules, started_at=clock.now())
         others: set[str] = set()
         cutter = Cutter(
             bus, telemetry, versions=versions, lock=lock, clock=clock, owns=lambda domain: domain not in others
         )
-        handlers.register(bus, telemetry, cleaning=cleaning, versions=versions, lock=lock, clock=clock)
+        handlers.register(bus, telemetry, cleaning=batches, versions=versions, lock=lock, clock=clock)
         cleaner = Cleaner(store, ledger, clock, bus, user, cutter, others)
         sink = KafkaBroker()
         for topic in (BATCH_CLEANED, CORPUS_VERSIONED):
@@ -128,8 +130,9 @@ def listen(sink: KafkaBroker, topic: Topic, said: list[tuple[Topic, Event, str]]
 
 @pytest.fixture
 async def cleaner(tmp_path: Path, telemetry: Telemetry) -> AsyncIterator[Cleaner]:
-    rules = CorpusRules(min_new_documents=4, quiet_s=5, max_text_chars=100)
-    async with running(tmp_path, telemetry, FakeClock(START), rules) as cleaner:
+    rules = CorpusRules(min_new_documents=4, quiet_s=5)
+    limits = CleaningRules(max_characters=100)
+    async with running(tmp_path, telemetry, FakeClock(START), rules, limits) as cleaner:
         yield cleaner
 
 

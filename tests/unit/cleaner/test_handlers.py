@@ -8,7 +8,8 @@ from contracts.release import Cause, Phase, ReleaseChanged, ReleaseState
 from contracts.topics import BATCH_CLEANED, BATCH_RECEIVED, CORPUS_VERSIONED, RELEASE_CHANGED, TRAINING_REQUESTED
 from contracts.training import TrainingRequested
 from services.cleaner.core.cut import Request
-from services.cleaner.core.text import sort_out
+from services.cleaner.core.sorting import sort_out
+from services.cleaner.settings import CleaningRules
 from shared.corpus import read_documents, read_manifest, read_shard
 from shared.telemetry import trace_id_of
 from tests.unit.cleaner.conftest import START, Cleaner, documents
@@ -65,7 +66,7 @@ async def test_a_redelivered_batch_says_the_same_again(cleaner: Cleaner):
 
 
 async def test_a_batch_that_a_crash_left_halfway_is_new_again(cleaner: Cleaner):
-    kept, _ = sort_out(documents(FIRST, SECOND), max_chars=100)
+    kept = sort_out(documents(FIRST, SECOND), CleaningRules()).kept
     event = cleaner.batch("a", documents(FIRST, SECOND, prefix="a"))
     assert cleaner.ledger.first_seen("law", event.batch_id, kept) == {0, 1}
     await cleaner.user.publish(BATCH_RECEIVED, event)
