@@ -33,9 +33,11 @@ def _(event: BatchReceived) -> str:
 
 @summary.register
 def _(event: BatchCleaned) -> str:
+    masked = f"; {sum(event.masked.values()):,} personal data masked" if event.masked else ""
+    why = f" ({', '.join(f'{count:,} {reason}' for reason, count in event.rejected.items())})" if event.rejected else ""
     return (
-        f"{event.num_new_documents:,} new, {event.num_duplicate_documents} known word for word, "
-        f"{event.num_rejected_documents} rejected"
+        f"{event.num_new_documents:,} new, {event.num_duplicate_documents:,} known word for word, "
+        f"{event.num_rejected_documents:,} rejected{why}{masked}"
     )
 
 

@@ -166,6 +166,19 @@ def test_an_event_without_scores_is_told_too():
     assert summary(samples.evaluated(A, CORPUS_1, scores=(), passed=False)) == "bundle aaaaaaaaaaaa FAILED its gates"
 
 
+def test_a_batch_says_why_documents_were_rejected_and_that_personal_data_was_masked():
+    event = cleaned(uuid4()).model_copy(
+        update={
+            "num_rejected_documents": 3,
+            "rejected": {"empty": 1, "too-long": 2},
+            "masked": {"phone": 4, "email": 1},
+        }
+    )
+    assert summary(event) == (
+        "480 new, 20 known word for word, 3 rejected (1 empty, 2 too-long); 5 personal data masked"
+    )
+
+
 def test_a_record_that_the_contracts_do_not_know_is_no_event():
     record = record_of(topics.BATCH_CLEANED, cleaned(uuid4()), None)
     assert event_of(record.model_copy(update={"topic": "gone-v1"})) is None
