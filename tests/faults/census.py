@@ -197,12 +197,16 @@ def _stages(
                 census.lost.append(f"{service} has no result for version {manifest.number}")
             event = found[0] if found else None
         judged += [event] if isinstance(event, ModelEvaluated) else []
-    claims = [name for name in store.ref_names("runs") if name.endswith("/claim")]
-    held = [name for name in claims if not Claim.model_validate_json(store.read_ref(name) or b"").released]
-    census.doubled += [f"{name} is still held" for name in held]
+    census.doubled += [f"{name} is still held" for name in held_claims(store)]
     for topic in (BATCH_RECEIVED, BATCH_CLEANED, *(topic for topic, _ in STAGES)):
         census.counts[topic.name] = len(said.of(topic, Event))
     return judged
+
+
+def held_claims(store: ArtifactStore) -> list[str]:
+    """Return the claims of runs that were not given back, a killed process's among them."""
+    claims = [name for name in store.ref_names("runs") if name.endswith("/claim")]
+    return [name for name in claims if not Claim.model_validate_json(store.read_ref(name) or b"").released]
 
 
 def _releases(census: Census, store: ArtifactStore, said: Said, judged: list[ModelEvaluated], domain: str) -> None:
