@@ -33,7 +33,7 @@ down:
 	$(BIN)/plumb down
 
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --max-worker-restart 0
 
 # On Apache Kafka, Redis and Elasticsearch: in containers where Docker answers, else at the addresses in PLUMBLINE_TEST_*.
 test-engines: install

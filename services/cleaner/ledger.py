@@ -5,6 +5,7 @@ Every method is one transaction and may be repeated: a redelivered batch finds w
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ class Version:
 
 
 class Ledger:
-    """The file, opened once; callers take turns."""
+    """The file, opened once; threads take turns, the one that closes it among them."""
 
     def __init__(self, path: Path) -> None:
         """Open the file, or make it.
@@ -75,7 +76,8 @@ class Ledger:
         Args:
             path: In a folder that exists.
         """
-        # Used from worker threads one after the other, never from two at once.
+        # A worker thread goes on when its task is cancelled, and closing a connection under its query ends the process.
+        self._turn = threading.RLock()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;")
         self._db.executescript(SCHEMA)
@@ -87,8 +89,9 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close the file, after the query that another thread is at; later ones raise `sqlite3.ProgrammingError`."""
+        with self._turn:
+            self._db.close()
 
     # ---- batches
 
@@ -98,7 +101,7 @@ class Ledger:
         Repeating it for the same batch gives the same positions.
         """
         new: set[int] = set()
-        with _transaction(self._db):
+        with self._transaction():
             for document in kept:
                 place = (domain, document.digest, str(batch_id), document.position)
                 if self._db.execute("INSERT OR IGNORE INTO documents VALUES (?, ?, ?, ?)", place).rowcount:
@@ -120,7 +123,7 @@ class Ledger:
         rejects = [
             (str(batch.batch_id), reject.position, reject.document_id, reject.reason) for reject in cleaned.rejected
         ]
-        with _transaction(self._db):
+        with self._transaction():
             self._db.execute(
                 "INSERT OR IGNORE INTO batches (batch_id, domain, event_id, traceparent, shard_digest, num_new, cleaned_at)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -130,7 +133,7 @@ class Ledger:
 
     def add_batch_event(self, event: BatchCleaned) -> None:
         """Remember what is said of a batch, so that a redelivery says the same."""
-        with _transaction(self._db):
+        with self._transaction():
             self._db.execute(
                 "UPDATE batches SET event = ? WHERE batch_id = ?", (event.model_dump_json(), str(event.batch_id))
             )
@@ -185,7 +188,7 @@ class Ledger:
         """Remember a request; a second time changes nothing."""
         wanted = json.dumps([str(batch_id) for batch_id in batch_ids])
         at = request.received_at.isoformat()
-        with _transaction(self._db):
+        with self._transaction():
             self._db.execute(
                 "INSERT OR IGNORE INTO requests (event_id, domain, reason, batch_ids, received_at, traceparent)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
@@ -210,7 +213,7 @@ class Ledger:
 
     def answer_request(self, event_id: UUID) -> None:
         """Close a request."""
-        with _transaction(self._db):
+        with self._transaction():
             self._db.execute("UPDATE requests SET answered = 1 WHERE event_id = ?", (str(event_id),))
 
     # ---- versions
@@ -219,7 +222,7 @@ class Ledger:
         """Remember a cut: the version, its new batches, and the request that it answers."""
         event = version.event
         row = (event.domain, event.number, event.model_dump_json(), version.traceparent)
-        with _transaction(self._db):
+        with self._transaction():
             self._db.execute("INSERT INTO versions (domain, number, event, traceparent) VALUES (?, ?, ?, ?)", row)
             self._db.executemany(
                 "UPDATE batches SET corpus_digest = ? WHERE batch_id = ?",
@@ -251,14 +254,14 @@ class Ledger:
     def mark_published(self, version: Version) -> None:
         """Remember that a version was announced."""
         place = (version.event.domain, version.event.number)
-        with _transaction(self._db):
+        with self._transaction():
             self._db.execute("UPDATE versions SET published = 1 WHERE domain = ? AND number = ?", place)
 
     # ---- quarantine
 
     def quarantine(self, batch_ids: Iterable[UUID]) -> int:
         """Leave batches out of the next versions; return how many were not left out before."""
-        with _transaction(self._db):
+        with self._transaction():
             return self._db.executemany(
                 "UPDATE batches SET quarantined = 1 WHERE batch_id = ? AND NOT quarantined",
                 [(str(batch_id),) for batch_id in batch_ids],
@@ -275,27 +278,27 @@ class Ledger:
         return self._one("SELECT 1 FROM batches WHERE batch_id = ?", batch_id) is not None
 
     def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
-        with closing(self._db.execute(query, values)) as cursor:
+        with self._turn, closing(self._db.execute(query, values)) as cursor:
             row: tuple[Any, ...] | None = cursor.fetchone()
             return row
 
     def _all(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        with closing(self._db.execute(query, values)) as cursor:
+        with self._turn, closing(self._db.execute(query, values)) as cursor:
             return cursor.fetchall()
 
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Make all of a block's changes, or none."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        # A full disk has ended it already.
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Make all of a block's changes, or none."""
+        with self._turn:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                # A full disk has ended it already.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
 
 
 def _version(event: str, traceparent: str | None) -> Version:
