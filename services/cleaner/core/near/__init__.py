@@ -1,1 +1,1 @@
-"""Near-duplicates: sketches of texts, an incremental index, and who wins."""
+"""Near-duplicates: sketches of texts, a guard against differences in law, an incremental index, and who wins."""

@@ -92,7 +92,7 @@ class NearIndex:
         Args:
             first_number: Number of the first; the others follow.
             sketches: Shape (documents,).
-            guards: Equal for two texts only if their numbers, negations and modal words are. Shape (documents,).
+            guards: See `guard.guards`. Shape (documents,).
             ranks: Of the document's digest, and of nothing else; the upper 32 bits count. Shape (documents,).
             families: A hash of what the versions of one text have in common, 0: no versions; the upper 32 bits count. Shape
                 (documents,).

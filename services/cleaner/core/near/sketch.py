@@ -86,6 +86,11 @@ class Sketches:
         return Sketches(self.packed[rows], self.is_exact_only[rows])
 
 
+def no_sketches() -> Sketches:
+    """Return the sketches of no texts."""
+    return Sketches(np.zeros((0, NUM_SKETCH_BYTES), dtype=np.uint8), np.zeros(0, dtype=np.bool_))
+
+
 def sketch(texts: Codepoints) -> Sketches:
     """Sketch some texts: a text's sketch depends on its skeleton's set of 3-grams and on nothing else.
 

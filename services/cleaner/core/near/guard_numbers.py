@@ -1,0 +1,119 @@
+"""The numbers of many texts, by value and unit."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.cleaner.core.near import numerals
+from services.cleaner.core.near.codepoints import Codepoints
+from services.cleaner.core.near.guard_tables import NUMERAL, tables
+from services.cleaner.core.near.sketch import mixed
+
+_SEED = np.uint64(0xA0761D6478BD642F)
+_SPACE = 0x20
+_SECOND_LETTER = np.uint64(32)
+_POWERS_OF_TEN = np.array([10**power for power in range(numerals.MAX_PLAIN_DIGITS + 1)], dtype=np.uint64)
+_PART = (ord("分"), ord("之"))
+
+
+def numbers(
+    texts: Codepoints,
+    place: NDArray[np.int64],
+    text: NDArray[np.int64],
+    own: NDArray[np.uint32],
+    behind: NDArray[np.uint32],
+) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """Return which numerals begin a number, and the numbers' hashes.
+
+    Args:
+        texts: What they stand in.
+        place: Of each numeral, at least one. Shape (numerals,), as all of these.
+        text: Which text it stands in.
+        own: The numeral.
+        behind: The character behind it.
+
+    Returns:
+        Numerals that begin a number and, for each, a hash of its value and unit; 0 for the 百 of 百分之五, which is the unit.
+        Shape (numbers,) each.
+    """
+    symbol = tables().symbol.take(own).astype(np.int64)
+    starts = _starts(place, text, own, symbol)
+    lengths = np.diff(starts, append=len(place))
+    lasts = starts + lengths - 1
+    is_unit, percent = _percents(texts, place[starts], own[starts], lengths, text[starts])
+    units = np.where(percent != 0, percent, _units(texts, place[lasts], behind[lasts], text[starts]))
+    hashes = mixed(mixed(_values(symbol, starts, lengths)) ^ _SEED ^ units)
+    hashes[is_unit] = 0
+    return starts, hashes
+
+
+def _starts(
+    place: NDArray[np.int64], text: NDArray[np.int64], own: NDArray[np.uint32], symbol: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return where numbers begin: 10万 is one, but in 表5一 an Arabic one ends where a Chinese one begins."""
+    is_digit = symbol < numerals.FIRST_MULTIPLIER
+    is_arabic = tables().is_arabic.take(own)
+    is_chinese = is_digit & ~is_arabic
+    breaks = (place[1:] != place[:-1] + 1) | (text[1:] != text[:-1])
+    breaks |= (is_chinese[1:] & is_arabic[:-1]) | (
+        is_arabic[1:] & ~is_arabic[:-1] & (symbol[:-1] < numerals.POINT_SYMBOL)
+    )
+    return np.flatnonzero(np.concatenate(([True], breaks)))
+
+
+def _values(symbol: NDArray[np.int64], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Return each number's value, see `numerals.number`: of digits alone, as most are, for all of them together."""
+    offset = np.arange(len(symbol)) - np.repeat(starts, lengths)
+    exponent = np.minimum(np.repeat(lengths, lengths) - 1 - offset, numerals.MAX_PLAIN_DIGITS)
+    digits = (symbol - numerals.ZERO_SYMBOL).astype(np.uint64) * _POWERS_OF_TEN.take(exponent)
+    values = np.add.reduceat(digits, starts)
+    is_plain = np.maximum.reduceat(symbol, starts) < numerals.FIRST_MULTIPLIER
+    is_plain &= lengths <= numerals.MAX_PLAIN_DIGITS
+    shift = np.minimum(offset, numerals.MAX_PACKED) * numerals.SYMBOL_BITS
+    packed = np.add.reduceat(symbol.astype(np.uint64) << shift.astype(np.uint64), starts)
+    is_short = lengths <= numerals.MAX_PACKED
+    short = np.flatnonzero(~is_plain & is_short)
+    distinct, which = np.unique(packed[short], return_inverse=True)
+    values[short] = np.array([numerals.packed_number(int(run)) for run in distinct], dtype=np.uint64)[which]
+    for at in np.flatnonzero(~is_plain & ~is_short):
+        values[at] = numerals.number(symbol[starts[at] : starts[at] + lengths[at]].tolist())
+    return values
+
+
+def _units(
+    texts: Codepoints, last: NDArray[np.int64], behind: NDArray[np.uint32], text: NDArray[np.int64]
+) -> NDArray[np.uint64]:
+    """Return what each number counts; of a Latin unit two letters, since mg is not ml."""
+    unit, values = tables().unit, texts.values
+    first = unit.take(behind)
+    second_at = last + 2 + (values.take(last + 1, mode="clip") == _SPACE)
+    second = unit.take(values.take(second_at, mode="clip"))
+    is_latin = _are_latin(first) & _are_latin(second) & (second_at < texts.ends.take(text))
+    return first.astype(np.uint64) | np.where(is_latin, second, 0).astype(np.uint64) << _SECOND_LETTER
+
+
+def _are_latin(units: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    return (units >= ord("A")) & (units <= ord("z"))
+
+
+def _percents(
+    texts: Codepoints,
+    place: NDArray[np.int64],
+    own: NDArray[np.uint32],
+    lengths: NDArray[np.int64],
+    text: NDArray[np.int64],
+) -> tuple[NDArray[np.bool_], NDArray[np.uint64]]:
+    """Return which numbers are the 百 of 百分之五, and the unit of those that are the 五, 0 for the others."""
+    values, percent = texts.values, tables().percent
+    is_part = (lengths == 1) & (percent.take(own) != 0) & (place + 3 < texts.ends.take(text))
+    for step, character in enumerate(_PART, 1):
+        is_part &= values.take(place + step, mode="clip") == character
+    is_part &= tables().kind.take(values.take(place + 3, mode="clip")) == NUMERAL
+    is_part[-1:] = False
+    # The number behind 百分之 is the next one, unless the 一 there is none.
+    follows = np.zeros(len(place), dtype=np.bool_)
+    follows[1:] = is_part[:-1] & (place[1:] == place[:-1] + 3)
+    is_part[:-1] &= follows[1:]
+    units = np.zeros(len(place), dtype=np.uint64)
+    behind = np.flatnonzero(follows)
+    units[behind] = percent.take(own[behind - 1])
+    return is_part, units

@@ -1,0 +1,75 @@
+"""The words whose loss or change changes the law: negations, modals, connectives, comparisons.
+
+Most are recognised by one character, since that is enough to tell 应当 from 可以 and 或者 from 并且. Where the character also
+lives in words that say nothing of the kind, e.g. 应 in 相应, those words are listed; what is not listed counts, so an omission
+keeps two documents instead of dropping one.
+"""
+
+from typing import Final
+
+ALWAYS: Final = "不未无無非否勿毋或且但禁仅僅至半<＜>＞≤≦≥≧±"
+"""Count wherever they stand."""
+
+UNLESS: Final = {
+    "应": "相应 供应 适应 反应 对应 响应 效应 感应 回应 应用 应急 应对 应变 应诉 应邀 应付 应收 应税 应聘 应届 应激",
+    "應": "相應 供應 適應 反應 對應 響應 效應",
+    "须": "须知 胡须",
+    "須": "須知",
+    "可": "许可 認可 认可 可能 可靠 可行 可持 可疑 可见 可观 可再 可比 可溶 可变 可燃",
+    "并": "合并 并购 并列 兼并 并发 吞并 并网 并轨 并行 并联 归并 并存 裁并",
+    "及": "及时 涉及 普及 危及 触及 提及 波及 顾及 及格",
+    "和": "和谐 和平 共和 总和 和解 缓和 饱和 温和 调和 和睦 中和",
+    "与": "参与 与会 给与 赋与 授与",
+    "没": "没收 沉没 淹没 埋没 吞没 罚没",
+    "需": "需求 供需 急需 军需 所需 内需",
+    "宜": "适宜 事宜 便宜 宜昌 宜居 宜春 宜宾",
+    "一": "一般 统一 一定 一律 一致 一切 同一 一经 一旦 一并 一起 一步 唯一 单一 一体 一些 一样 一直 一贯 一概 逐一 专一 划一 "
+    "另一 某一 任一 每一 这一 该一 一同 一道 一向 一带 一再 一系 一线",
+}
+"""Count unless they stand in one of these words. 一 is a number, all the others are words."""
+
+ONLY: Final = {
+    "得": "不得",
+    "能": "不能 能够 才能 只能 仅能 方能",
+    "许": "允许 准许 不许",
+    "只": "只能 只有 只限 只可 只准",
+    "除": "除外 除非",
+    "上": "以上",
+    "下": "以下",
+    "内": "以内",
+    "外": "以外 除外",
+    "前": "以前",
+    "后": "以后",
+    "超": "超过",
+    "满": "未满 已满 届满 不满",
+    "高": "高于 最高",
+    "低": "低于 最低",
+    "大": "大于 最大",
+    "小": "小于 最小",
+    "多": "多于 最多",
+    "少": "少于 最少",
+    "早": "早于",
+    "晚": "晚于",
+    "阳": "阳性",
+    "阴": "阴性",
+}
+"""Count only in these words."""
+
+LONGER: Final = "应当 可以 必须 或者 以及 没有"
+"""Count otherwise than the one character of them that counts: 或 for 或者 is a change that a person should see."""
+
+SAME: Final = {"無": "无", "應": "应", "須": "须", "僅": "仅", "＜": "<", "＞": ">", "≦": "≤", "≧": "≥", "％": "%"}
+"""Other ways to write a character."""
+
+UNITS: Final = (
+    "年月日天周季时分秒元角倍人名个次条款项章节编级等岁例度米克吨升里亩户件份期种台辆册页字公千毫微厘平立％%‰℃μ"
+)
+"""What may follow a number and belongs to it: 三年 is not 三月, 5mg is not 5g."""
+
+PERCENT: Final = {"百": "%", "千": "‰", "万": "‱"}
+"""百分之五 is 5%."""
+
+
+def words(listed: dict[str, str]) -> list[str]:
+    """Return all words of `UNLESS` or `ONLY`; each has two characters."""
+    return [word for row in listed.values() for word in row.split()]
