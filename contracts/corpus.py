@@ -95,11 +95,12 @@ class BatchReceived(Event):
 
 
 class BatchCleaned(Event):
-    """A batch was cleaned; its new documents lie in one shard.
+    """A batch was cleaned; what is left of it lies in one shard, duplicates among it.
 
-    `num_documents` = new + duplicate + rejected. `num_pending_documents` counts new documents of the domain that no corpus
-    version holds yet; at `min_new_documents` and some quiet the next version is cut. `changed` counts documents by the step that
-    changed them, `masked` personal data by kind, `rejected` documents by reason.
+    `num_documents` = new + duplicate + rejected; near-duplicates count as duplicates, too. What a version holds is decided when
+    it is cut, by all documents: the newest of duplicates, whichever came first. `num_pending_documents` counts new documents of
+    the domain that no corpus version holds yet; at `min_new_documents` and some quiet the next version is cut. `changed` counts
+    documents by the step that changed them, `masked` personal data by kind, `rejected` documents by reason.
     """
 
     batch_id: UUID
@@ -107,12 +108,18 @@ class BatchCleaned(Event):
     num_documents: int
     num_new_documents: int
     num_duplicate_documents: int
+    num_near_duplicate_documents: int = 0
     num_rejected_documents: int
     num_pending_documents: int
     min_new_documents: int
     changed: dict[str, int] = Field(default_factory=dict)
     masked: dict[str, int] = Field(default_factory=dict)
     rejected: dict[str, int] = Field(default_factory=dict)
+
+    @property
+    def num_verbatim_documents(self) -> int:
+        """Duplicates that were known word for word."""
+        return self.num_duplicate_documents - self.num_near_duplicate_documents
 
 
 class CorpusVersioned(Event):

@@ -35,8 +35,9 @@ def _(event: BatchReceived) -> str:
 def _(event: BatchCleaned) -> str:
     masked = f"; {sum(event.masked.values()):,} personal data masked" if event.masked else ""
     why = f" ({', '.join(f'{count:,} {reason}' for reason, count in event.rejected.items())})" if event.rejected else ""
+    near = f"{event.num_near_duplicate_documents:,} nearly, " if event.num_near_duplicate_documents else ""
     return (
-        f"{event.num_new_documents:,} new, {event.num_duplicate_documents:,} known word for word, "
+        f"{event.num_new_documents:,} new, {event.num_verbatim_documents:,} known word for word, {near}"
         f"{event.num_rejected_documents:,} rejected{why}{masked}"
     )
 

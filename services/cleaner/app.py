@@ -7,12 +7,15 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from services.cleaner import handlers
+from services.cleaner import api, handlers
 from services.cleaner.batches import BatchCleaning
 from services.cleaner.cutter import Cutter
+from services.cleaner.indexes import Indexes
 from services.cleaner.ledger import Ledger
+from services.cleaner.orders import Orders
 from services.cleaner.settings import Settings
 from services.cleaner.versions import Versions
+from services.cleaner.views import CorpusViews
 from shared.artifacts import ArtifactStore
 from shared.bus import Bus
 from shared.clock import Clock, SystemClock
@@ -38,11 +41,21 @@ def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> Fa
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(settings.state_dir / "ledger.sqlite")
     lock = asyncio.Lock()
-    cleaning = BatchCleaning(store=store, ledger=ledger, rules=settings.corpus, cleaning=settings.cleaning)
-    versions = Versions(store=store, ledger=ledger, rules=settings.corpus, started_at=clock.now())
+    indexes = Indexes(store, ledger, settings.state_dir / "near")
+    cleaning = BatchCleaning(
+        store=store, ledger=ledger, indexes=indexes, rules=settings.corpus, cleaning=settings.cleaning
+    )
+    versions = Versions(
+        store=store,
+        ledger=ledger,
+        indexes=indexes,
+        rules=settings.corpus,
+        scratch=settings.state_dir,
+        started_at=clock.now(),
+    )
     cutter = Cutter(bus, telemetry, versions=versions, lock=lock, clock=clock, owns=bus.owns)
     handlers.register(bus, telemetry, cleaning=cleaning, versions=versions, lock=lock, clock=clock)
-    return daemon_app(
+    app = daemon_app(
         bus,
         telemetry,
         at_start=[cutter.announce_again],
@@ -50,6 +63,10 @@ def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> Fa
         resources=[_open(ledger)],
         busy_with=cutter.busy_with,
     )
+    orders = Orders(store=store, ledger=ledger, cleaning=cleaning)
+    app.include_router(api.reading(views=CorpusViews(store=store, ledger=ledger), lock=lock))
+    app.include_router(api.ordering(bus, orders=orders, lock=lock, clock=clock, operator=settings))
+    return app
 
 
 @asynccontextmanager

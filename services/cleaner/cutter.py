@@ -129,7 +129,7 @@ class Cutter:
         """Cut in a trace of its own: a version has many causes, which it links to."""
         async with self._lock:
             batches = await asyncio.to_thread(self._versions.ledger.pending_batches, domain)
-        causes = [request.traceparent if request else None, *(batch.traceparent for batch in batches)]
+        causes = [request.traceparent if request else None, *(traceparent for _, traceparent in batches)]
         with self._telemetry.tracer.start_as_current_span(
             "cut corpus version", context=Context(), links=links_to(causes), attributes={"plumbline.domain": domain}
         ) as span:

@@ -1,4 +1,4 @@
-"""The cleaner's memory: which text was first seen where, which batch lies in which version. One SQLite file, synchronous.
+"""The cleaner's memory: which batch was cleaned into what, and lies in which version. One SQLite file, synchronous.
 
 Every method is one transaction and may be repeated: a redelivered batch finds what it left.
 """
@@ -15,24 +15,26 @@ from typing import Any, Self
 from uuid import UUID
 
 from contracts.corpus import BatchCleaned, CorpusVersioned
+from contracts.envelope import Digest
+from services.cleaner.core.cleaned_tables import CleaningCounts
 from services.cleaner.core.cut import Request
-from services.cleaner.core.sorting import Kept, Rejected
 from shared.corpus import CorpusBatch
+from shared.errors import PermanentError
 
+LAYOUT = 2
+"""Counts the changes of the tables; the first one kept duplicates out of the batches' shards."""
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS documents (
-    domain TEXT NOT NULL, digest BLOB NOT NULL, batch_id TEXT NOT NULL, position INTEGER NOT NULL,
-    PRIMARY KEY (domain, digest)
-) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches (
     number INTEGER PRIMARY KEY, batch_id TEXT NOT NULL UNIQUE, domain TEXT NOT NULL, event_id TEXT NOT NULL,
-    traceparent TEXT, shard_digest TEXT NOT NULL, num_new INTEGER NOT NULL, cleaned_at TEXT NOT NULL,
+    traceparent TEXT, shard_digest TEXT NOT NULL, facts_digest TEXT NOT NULL, removed_digest TEXT NOT NULL,
+    num_documents INTEGER NOT NULL, counts TEXT NOT NULL, num_new INTEGER NOT NULL DEFAULT 0, cleaned_at TEXT NOT NULL,
     corpus_digest TEXT, quarantined INTEGER NOT NULL DEFAULT 0, event TEXT
 );
 CREATE INDEX IF NOT EXISTS pending ON batches (domain) WHERE corpus_digest IS NULL;
-CREATE TABLE IF NOT EXISTS rejects (
-    batch_id TEXT NOT NULL, position INTEGER NOT NULL, document_id TEXT NOT NULL, reason TEXT NOT NULL,
-    PRIMARY KEY (batch_id, position)
+CREATE INDEX IF NOT EXISTS of_domain ON batches (domain, number);
+CREATE TABLE IF NOT EXISTS restored (
+    domain TEXT NOT NULL, digest BLOB NOT NULL, reason TEXT NOT NULL, restored_at TEXT NOT NULL,
+    PRIMARY KEY (domain, digest)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS versions (
     domain TEXT NOT NULL, number INTEGER NOT NULL, event TEXT NOT NULL, traceparent TEXT,
@@ -45,14 +47,34 @@ CREATE TABLE IF NOT EXISTS requests (
 """
 
 
+class LedgerUnreadable(PermanentError):
+    """The file belongs to another Plumbline."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CleanedBatch:
-    """A batch that was cleaned."""
+    """A batch that was cleaned.
+
+    Attributes:
+        shard_digest: What is left of it: its documents, cleaned, duplicates among them.
+        facts_digest: What is known of each of these documents.
+        removed_digest: What the steps took out, as it came, and why.
+        num_documents: How many are left.
+        counts: What the steps did to it.
+        is_quarantined: It is left out of the next versions.
+    """
 
     domain: str
-    batch: CorpusBatch
-    rejected: tuple[Rejected, ...]
+    batch_id: UUID
+    event_id: UUID
+    traceparent: str | None
+    shard_digest: Digest
+    facts_digest: Digest
+    removed_digest: Digest
+    num_documents: int
+    counts: CleaningCounts
     cleaned_at: datetime
+    is_quarantined: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +97,20 @@ class Ledger:
 
         Args:
             path: In a folder that exists.
+
+        Raises:
+            LedgerUnreadable: It was made by a Plumbline with another layout.
         """
         # A worker thread goes on when its task is cancelled, and closing a connection under its query ends the process.
         self._turn = threading.RLock()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;")
-        self._db.executescript(SCHEMA)
+        (layout,), tables = self._one("PRAGMA user_version") or (0,), self._all("SELECT name FROM sqlite_master")
+        if tables and layout != LAYOUT:
+            self.close()
+            msg = f"{path} is a ledger of layout {layout} of another Plumbline; this one reads layout {LAYOUT}"
+            raise LedgerUnreadable(msg, next_step="start with an empty state folder, and send the documents again")
+        self._db.executescript(f"{SCHEMA}; PRAGMA user_version={LAYOUT};")
 
     def __enter__(self) -> Self:
         return self
@@ -95,48 +125,52 @@ class Ledger:
 
     # ---- batches
 
-    def first_seen(self, domain: str, batch_id: UUID, kept: Iterable[Kept]) -> set[int]:
-        """Return the positions whose text the domain had not seen before this batch and position; remembers them.
-
-        Repeating it for the same batch gives the same positions.
-        """
-        new: set[int] = set()
-        with self._transaction():
-            for document in kept:
-                place = (domain, document.digest, str(batch_id), document.position)
-                if self._db.execute("INSERT OR IGNORE INTO documents VALUES (?, ?, ?, ?)", place).rowcount:
-                    new.add(document.position)
-                    continue
-                key = place[:2]
-                query = "SELECT batch_id, position FROM documents WHERE domain = ? AND digest = ?"
-                if self._one(query, *key) == place[2:]:
-                    new.add(document.position)
-        return new
-
     def add_batch(self, cleaned: CleanedBatch) -> None:
-        """Remember a batch; a second time changes nothing."""
-        batch = cleaned.batch
+        """Remember a batch, behind all others of its domain; a second time changes nothing."""
         row = (
-            str(batch.batch_id), cleaned.domain, str(batch.event_id), batch.traceparent, batch.shard_digest,
-            batch.num_documents, cleaned.cleaned_at.isoformat(),
+            str(cleaned.batch_id), cleaned.domain, str(cleaned.event_id), cleaned.traceparent, cleaned.shard_digest,
+            cleaned.facts_digest, cleaned.removed_digest, cleaned.num_documents, cleaned.counts.model_dump_json(),
+            cleaned.cleaned_at.isoformat(),
         )  # fmt: skip
-        rejects = [
-            (str(batch.batch_id), reject.position, reject.document_id, reject.reason) for reject in cleaned.rejected
-        ]
         with self._transaction():
             self._db.execute(
-                "INSERT OR IGNORE INTO batches (batch_id, domain, event_id, traceparent, shard_digest, num_new, cleaned_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO batches (batch_id, domain, event_id, traceparent, shard_digest, facts_digest,"
+                " removed_digest, num_documents, counts, cleaned_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
-            self._db.executemany("INSERT OR IGNORE INTO rejects VALUES (?, ?, ?, ?)", rejects)
 
     def add_batch_event(self, event: BatchCleaned) -> None:
         """Remember what is said of a batch, so that a redelivery says the same."""
+        row = (event.model_dump_json(), event.num_new_documents, str(event.batch_id))
         with self._transaction():
-            self._db.execute(
-                "UPDATE batches SET event = ? WHERE batch_id = ?", (event.model_dump_json(), str(event.batch_id))
+            self._db.execute("UPDATE batches SET event = ?, num_new = ? WHERE batch_id = ?", row)
+
+    def is_known(self, batch_id: UUID) -> bool:
+        """Whether a batch was cleaned, said or not."""
+        return self._is_clean(str(batch_id))
+
+    def batches(self, domain: str, *, skip: int = 0) -> list[CleanedBatch]:
+        """Return a domain's batches in the order in which they were cleaned, without the first `skip`."""
+        query = """
+            SELECT domain, batch_id, event_id, traceparent, shard_digest, facts_digest, removed_digest, num_documents,
+                counts, cleaned_at, quarantined FROM batches WHERE domain = ? ORDER BY number LIMIT -1 OFFSET ?"""
+        return [
+            CleanedBatch(
+                domain=row[0], batch_id=UUID(row[1]), event_id=UUID(row[2]), traceparent=row[3], shard_digest=row[4],
+                facts_digest=row[5], removed_digest=row[6], num_documents=row[7],
+                counts=CleaningCounts.model_validate_json(row[8]), cleaned_at=datetime.fromisoformat(row[9]),
+                is_quarantined=bool(row[10]),
             )
+            for row in self._all(query, domain, skip)
+        ]  # fmt: skip
+
+    def place_of(self, domain: str, batch_id: UUID) -> int:
+        """Return how many batches of the domain were cleaned before this one."""
+        query = (
+            "SELECT COUNT(*) FROM batches WHERE domain = ? AND number < (SELECT number FROM batches WHERE batch_id = ?)"
+        )
+        row = self._one(query, domain, str(batch_id))
+        return int(row[0]) if row else 0
 
     def batch_event(self, batch_id: UUID) -> BatchCleaned | None:
         """Return what is said of a batch that was cleaned."""
@@ -151,11 +185,6 @@ class Ledger:
         rows = self._all(query, since.isoformat(), limit)
         return [(BatchCleaned.model_validate_json(event), traceparent) for event, traceparent in reversed(rows)]
 
-    def rejected(self, batch_id: UUID) -> list[tuple[int, str, str]]:
-        """Return (position, document id, reason) of a batch's rejected documents."""
-        query = "SELECT position, document_id, reason FROM rejects WHERE batch_id = ? ORDER BY position"
-        return self._all(query, str(batch_id))
-
     # ---- what is pending
 
     def domains(self) -> list[str]:
@@ -167,15 +196,26 @@ class Ledger:
 
     def num_pending(self, domain: str) -> int:
         """Return how many new documents no version holds."""
-        return sum(batch.num_documents for batch in self.pending_batches(domain))
-
-    def pending_batches(self, domain: str) -> list[CorpusBatch]:
-        """Return the batches with new documents that no version holds, oldest first."""
         query = """
-            SELECT batch_id, event_id, shard_digest, num_new, traceparent FROM batches
+            SELECT COALESCE(SUM(num_new), 0) FROM batches
+            WHERE domain = ? AND corpus_digest IS NULL AND NOT quarantined"""
+        row = self._one(query, domain)
+        return int(row[0]) if row else 0
+
+    def pending_batches(self, domain: str) -> list[tuple[UUID, str | None]]:
+        """Return the batches with new documents that no version holds, oldest first, with their trace context."""
+        query = """
+            SELECT batch_id, traceparent FROM batches
             WHERE domain = ? AND corpus_digest IS NULL AND num_new > 0 AND NOT quarantined ORDER BY number"""
-        names = ("batch_id", "event_id", "shard_digest", "num_documents", "traceparent")
-        return [CorpusBatch.model_validate(dict(zip(names, row, strict=True))) for row in self._all(query, domain)]
+        return [(UUID(batch_id), traceparent) for batch_id, traceparent in self._all(query, domain)]
+
+    def oldest_pending_at(self, domain: str) -> datetime | None:
+        """Return when the first of the batches was cleaned whose new documents no version holds."""
+        query = """
+            SELECT MIN(cleaned_at) FROM batches
+            WHERE domain = ? AND corpus_digest IS NULL AND num_new > 0 AND NOT quarantined"""
+        row = self._one(query, domain)
+        return datetime.fromisoformat(row[0]) if row and row[0] else None
 
     def last_cleaned_at(self, domain: str) -> datetime | None:
         """Return when the domain's last batch was cleaned."""
@@ -219,13 +259,13 @@ class Ledger:
     # ---- versions
 
     def add_version(self, version: Version, batch_ids: Iterable[UUID]) -> None:
-        """Remember a cut: the version, its new batches, and the request that it answers."""
+        """Remember a cut: the version, the batches that it was made of, and the request that it answers."""
         event = version.event
         row = (event.domain, event.number, event.model_dump_json(), version.traceparent)
         with self._transaction():
             self._db.execute("INSERT INTO versions (domain, number, event, traceparent) VALUES (?, ?, ?, ?)", row)
             self._db.executemany(
-                "UPDATE batches SET corpus_digest = ? WHERE batch_id = ?",
+                "UPDATE batches SET corpus_digest = COALESCE(corpus_digest, ?) WHERE batch_id = ?",
                 [(event.corpus_digest, str(batch_id)) for batch_id in batch_ids],
             )
             if event.training_request_id:
@@ -236,6 +276,11 @@ class Ledger:
     def latest_version(self, domain: str) -> Version | None:
         """Return the domain's last version."""
         return next(iter(self.last_versions(domain, limit=1)), None)
+
+    def version(self, domain: str, number: int) -> Version | None:
+        """Return a version by its number."""
+        row = self._one("SELECT event, traceparent FROM versions WHERE domain = ? AND number = ?", domain, number)
+        return _version(*row) if row else None
 
     def last_versions(self, domain: str, *, limit: int) -> list[Version]:
         """Return a domain's last versions, newest first."""
@@ -267,10 +312,30 @@ class Ledger:
                 [(str(batch_id),) for batch_id in batch_ids],
             ).rowcount
 
+    def put_back(self, batch_ids: Iterable[UUID]) -> int:
+        """Take batches out of quarantine, as if they were new; return how many were in it."""
+        with self._transaction():
+            return self._db.executemany(
+                "UPDATE batches SET quarantined = 0, corpus_digest = NULL WHERE batch_id = ? AND quarantined",
+                [(str(batch_id),) for batch_id in batch_ids],
+            ).rowcount
+
     def quarantined(self, domain: str) -> frozenset[UUID]:
         """Return the batches that are left out."""
         query = "SELECT batch_id FROM batches WHERE domain = ? AND quarantined"
         return frozenset(UUID(row[0]) for row in self._all(query, domain))
+
+    # ---- what a person wants kept
+
+    def restore(self, domain: str, digests: Iterable[bytes], *, reason: str, now: datetime) -> int:
+        """Remember documents that stay whatever they are like; return how many were not remembered before."""
+        rows = [(domain, digest, reason, now.isoformat()) for digest in digests]
+        with self._transaction():
+            return self._db.executemany("INSERT OR IGNORE INTO restored VALUES (?, ?, ?, ?)", rows).rowcount
+
+    def restored(self, domain: str) -> frozenset[bytes]:
+        """Return the digests of the documents that a person wants kept."""
+        return frozenset(row[0] for row in self._all("SELECT digest FROM restored WHERE domain = ?", domain))
 
     # ----
 
@@ -299,6 +364,17 @@ class Ledger:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+
+def corpus_batch(batch: CleanedBatch, num_documents: int) -> CorpusBatch:
+    """Return a batch as a version lists it, with so many of its documents."""
+    return CorpusBatch(
+        batch_id=batch.batch_id,
+        event_id=batch.event_id,
+        shard_digest=batch.shard_digest,
+        num_documents=num_documents,
+        traceparent=batch.traceparent,
+    )
 
 
 def _version(event: str, traceparent: str | None) -> Version:

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from contracts.corpus import MAX_TEXT_CHARS
-from shared.settings import DaemonSettings, Group, OperatorVerifyingSettings
+from shared.settings import DaemonSettings, Group, OperatorSettings, OperatorVerifyingSettings
 
 
 class CorpusRules(Group):
@@ -13,6 +13,8 @@ class CorpusRules(Group):
 
     min_new_documents: Annotated[int, Field(ge=1)] = 1_000
     """New documents that make a version worth a training."""
+    max_wait_s: Annotated[float, Field(gt=0)] = 7 * 24 * 3600.0
+    """New documents wait so long for others at most; then there is a version of however few there are."""
     quiet_s: Annotated[float, Field(ge=0)] = 5.0
     """Seconds without a batch or a request before a cut, so that what belongs together lies in one version."""
     request_patience_s: Annotated[float, Field(ge=0)] = 600.0
@@ -58,7 +60,7 @@ class CleaningRules(Group):
     """Share of the pieces of eight characters that came before in the text."""
 
 
-class Settings(DaemonSettings, OperatorVerifyingSettings):
+class Settings(DaemonSettings, OperatorVerifyingSettings, OperatorSettings):
     """The cleaner's settings."""
 
     corpus: CorpusRules = CorpusRules()

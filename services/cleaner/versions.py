@@ -3,17 +3,31 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from contracts.corpus import BatchCleaned
 from contracts.release import ReleaseChanged
 from services.cleaner.adapters import is_decided, point_at_latest
-from services.cleaner.core.cut import Decision, Pending, Request, announcement, decide, next_manifest
+from services.cleaner.core.cut import Decision, Pending, Request, announcement, decide, new_batches
+from services.cleaner.core.facts import Facts
+from services.cleaner.core.partition import in_order_of_digests
 from services.cleaner.core.quarantine import only_in, speaks_against_data
-from services.cleaner.ledger import Ledger, Version
+from services.cleaner.core.removed import losers_table
+from services.cleaner.core.split import held_out_of, near_held_out
+from services.cleaner.core.statistics import statistics_of
+from services.cleaner.core.verdicts import Verdicts, verdicts_of
+from services.cleaner.domain_index import DomainIndex
+from services.cleaner.indexes import Indexes
+from services.cleaner.ledger import CleanedBatch, Ledger, Version, corpus_batch
 from services.cleaner.settings import CorpusRules
+from services.cleaner.version_shards import ShardWriter, StoredBatch
 from shared import bundle
 from shared.artifacts import ArtifactStore
 from shared.corpus import CorpusManifest, read_manifest, write_manifest
+from shared.shards import write_table
 
 MAX_VERSIONS_SAID_AGAIN = 6
 """Fewer than the dead letters in a row that stop a consumer: versions that cannot be trained on must not do that at a start."""
@@ -26,33 +40,87 @@ class Versions:
     """Cuts versions.
 
     Attributes:
+        scratch: A folder for what is under way while a version is written.
         started_at: When the daemon started: what was announced again meanwhile is awaited for the quiet time, too.
     """
 
     store: ArtifactStore
     ledger: Ledger
+    indexes: Indexes
     rules: CorpusRules
+    scratch: Path
     started_at: datetime
 
     def decide(self, domain: str, now: datetime) -> Decision:
         """Return what to do for a domain at `now`."""
         last = self.ledger.last_cleaned_at(domain) or self.started_at
-        pending = Pending(num_documents=self.ledger.num_pending(domain), last_change_at=max(last, self.started_at))
+        pending = Pending(
+            num_documents=self.ledger.num_pending(domain),
+            last_change_at=max(last, self.started_at),
+            oldest_at=self.ledger.oldest_pending_at(domain),
+        )
         return decide(pending, self.ledger.open_requests(domain), now, self.rules)
 
     def cut(self, domain: str, request: Request | None, *, now: datetime, traceparent: str | None) -> Version:
-        """Write the next version's manifest and remember it as cut, not yet announced."""
-        batches = self.ledger.pending_batches(domain)
-        manifest = next_manifest(
-            domain,
-            parent=self._latest(domain),
-            new_batches=batches,
-            quarantined=self.ledger.quarantined(domain),
-        )
+        """Write the next version of a domain and remember it as cut, not yet announced.
+
+        Raises:
+            ArtifactMissing: A batch's or the parent's artifact is gone.
+            ArtifactCorrupt: One of them is damaged.
+        """
+        batches = self.ledger.batches(domain)
+        parent = self._latest(domain)
+        manifest, num_new = self._written(domain, batches, parent)
         digest = write_manifest(self.store, manifest)
-        version = Version(event=announcement(digest, manifest, now, request), traceparent=traceparent)
-        self.ledger.add_version(version, [batch.batch_id for batch in batches])
+        event = announcement(digest, manifest, now, request, num_new=num_new)
+        version = Version(event=event, traceparent=traceparent)
+        self.ledger.add_version(version, [batch.batch_id for batch in batches if not batch.is_quarantined])
+        self.indexes.save(domain)
         return version
+
+    def _written(
+        self, domain: str, batches: list[CleanedBatch], parent: tuple[str, CorpusManifest] | None
+    ) -> tuple[CorpusManifest, int]:
+        """Return the manifest of what a domain's corpus is now, its shards written, and how many documents are new in it."""
+        index = self.indexes.of(domain)
+        facts = index.facts()
+        sizes = np.array([batch.num_documents for batch in batches], np.int64)
+        left_out = np.repeat(np.array([batch.is_quarantined for batch in batches], np.bool_), sizes)
+        verdicts = verdicts_of(
+            facts, index.pairs(), left_out=left_out, restored=_restored(facts, self.ledger.restored(domain))
+        )
+        held_out = self._held_out(index, verdicts, left_out)
+        parent_digest, old = parent or (None, None)
+        firsts = (np.cumsum(sizes) - sizes).tolist()
+        stored = [
+            StoredBatch(shard_digest=batch.shard_digest, first=first, num_documents=batch.num_documents)
+            for first, batch in zip(firsts, batches, strict=True)
+        ]
+        written = ShardWriter(self.store, facts, verdicts, held_out, old).write(stored, self.scratch)
+        kept = np.bincount(np.repeat(np.arange(len(batches)), sizes)[verdicts.kept], minlength=len(batches)).tolist()
+        corpus_batches = tuple(
+            corpus_batch(batch, number) for batch, number in zip(batches, kept, strict=True) if number
+        )
+        manifest = CorpusManifest(
+            domain=domain,
+            number=old.number + 1 if old else 1,
+            parent_digest=parent_digest,
+            content_digest=written.content_digest,
+            shards=written.shards,
+            batches=corpus_batches,
+            new_batch_ids=new_batches(corpus_batches, old),
+            quarantined_batch_ids=tuple(sorted(self.ledger.quarantined(domain))),
+            removed_digest=write_table(self.store, losers_table(facts, verdicts)),
+            statistics=statistics_of(facts, verdicts, held_out, written.labels),
+        )
+        return manifest, written.num_new
+
+    @staticmethod
+    def _held_out(index: DomainIndex, verdicts: Verdicts, left_out: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        facts, pairs = index.facts(), index.pairs()
+        kept = in_order_of_digests(facts, np.flatnonzero(verdicts.kept))
+        first, second = near_held_out(index.sketches(kept), facts.is_held_out[kept])
+        return held_out_of(facts, ~left_out, np.r_[pairs.first, kept[first]], np.r_[pairs.second, kept[second]])
 
     def point_at(self, version: Version) -> None:
         """Write the ref of the domain's latest version, unless a later one exists."""
@@ -104,3 +172,9 @@ class Versions:
             return None
         digest = version.event.corpus_digest
         return digest, read_manifest(self.store, digest)
+
+
+def _restored(facts: Facts, digests: frozenset[bytes]) -> NDArray[np.bool_]:
+    if not digests:
+        return np.zeros(len(facts), np.bool_)
+    return np.array([bytes(digest) in digests for digest in facts.digest], np.bool_)

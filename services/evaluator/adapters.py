@@ -1,13 +1,12 @@
 """The held-out documents of a corpus version, as the artifact store holds them."""
 
 from collections.abc import Iterator
-from uuid import UUID
 
 from contracts.envelope import Digest
 from services.evaluator.core import Question
 from shared import bundle
 from shared.artifacts import ArtifactStore
-from shared.corpus import is_held_out, read_manifest, read_shard
+from shared.corpus import read_content_keys, read_records
 
 
 def held_out_questions(
@@ -19,15 +18,13 @@ def held_out_questions(
         ArtifactMissing: The version, a shard of it, or the serving bundle is gone.
         ArtifactCorrupt: One of them is damaged.
     """
-    known = _known_batches(store, serving_digest)
-    for batch in read_manifest(store, corpus_digest).batches:
-        for document in read_shard(store, batch.shard_digest):
-            if document.label and is_held_out(document.split_group):
-                yield Question(document.text, document.label, is_new=batch.batch_id not in known)
+    known = _known_documents(store, serving_digest)
+    for record in read_records(store, corpus_digest):
+        if record.document.label and record.held_out:
+            yield Question(record.document.text, record.document.label, is_new=record.content_key not in known)
 
 
-def _known_batches(store: ArtifactStore, serving_digest: Digest | None) -> frozenset[UUID]:
+def _known_documents(store: ArtifactStore, serving_digest: Digest | None) -> frozenset[int]:
     if serving_digest is None:
         return frozenset()
-    corpus_digest = bundle.read_manifest(store, serving_digest).parents.corpus_digest
-    return frozenset(batch.batch_id for batch in read_manifest(store, corpus_digest).batches)
+    return read_content_keys(store, bundle.read_manifest(store, serving_digest).parents.corpus_digest)

@@ -5,7 +5,7 @@ from tokenizers import Tokenizer
 from contracts.envelope import Digest
 from services.tokenizer_builder.core.job import CorpusTexts
 from shared.artifacts import ArtifactStore
-from shared.corpus import is_held_out, read_manifest, read_shard
+from shared.corpus import read_content_keys, read_records
 
 
 def read_texts(store: ArtifactStore, corpus_digest: Digest, serving_corpus_digest: Digest | None) -> CorpusTexts:
@@ -15,17 +15,15 @@ def read_texts(store: ArtifactStore, corpus_digest: Digest, serving_corpus_diges
         ArtifactMissing: A version, or a shard of the first one, is gone.
         ArtifactCorrupt: It is damaged.
     """
-    known = read_manifest(store, serving_corpus_digest).batches if serving_corpus_digest else ()
-    known_ids = frozenset(batch.batch_id for batch in known)
+    known = read_content_keys(store, serving_corpus_digest) if serving_corpus_digest else frozenset()
     new: list[str] = []
     old: list[str] = []
     training: list[str] = []
-    for batch in read_manifest(store, corpus_digest).batches:
-        side = old if batch.batch_id in known_ids else new
-        for document in read_shard(store, batch.shard_digest):
-            side.append(document.text)
-            if not is_held_out(document.split_group):
-                training.append(document.text)
+    for record in read_records(store, corpus_digest):
+        text = record.document.text
+        (old if record.content_key in known else new).append(text)
+        if not record.held_out:
+            training.append(text)
     return CorpusTexts(new=new, old=old, training=training)
 
 

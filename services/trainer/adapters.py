@@ -16,7 +16,7 @@ from services.trainer.core.job import TrainingJob
 from shared import bundle
 from shared.artifacts import ArtifactStore
 from shared.bundle import Manifest, Parents, TrainingRecord
-from shared.corpus import CorpusBatch, read_manifest, read_shard
+from shared.corpus import read_content_keys, read_records
 from shared.errors import RunFailed
 from shared.lm.gpt import GPT
 from shared.lm.hf import load_model, read_config, save_model, write_json
@@ -60,12 +60,13 @@ def read_parent(store: ArtifactStore, job: TrainingJob, folder: Path) -> Parent 
 def read_texts(
     store: ArtifactStore, corpus_digest: Digest, known_corpus_digest: Digest | None
 ) -> tuple[list[Document], list[Document]]:
-    """Return a corpus version's documents: those in batches that the known version lacks, and the others."""
-    known = {batch.batch_id for batch in _batches(store, known_corpus_digest)} if known_corpus_digest else set()
+    """Return a corpus version's training documents: those that the known version lacks, and the others."""
+    known = read_content_keys(store, known_corpus_digest) if known_corpus_digest else frozenset()
     new: list[Document] = []
     old: list[Document] = []
-    for batch in _batches(store, corpus_digest):
-        (old if batch.batch_id in known else new).extend(read_shard(store, batch.shard_digest))
+    for record in read_records(store, corpus_digest):
+        if not record.held_out:
+            (old if record.content_key in known else new).append(record.document)
     return new, old
 
 
@@ -106,10 +107,6 @@ def code_version() -> str:
         return f"{version(DISTRIBUTION)}+{digest.hexdigest()[:16]}"
     except PackageNotFoundError:
         return f"0+{digest.hexdigest()[:16]}"
-
-
-def _batches(store: ArtifactStore, corpus_digest: Digest) -> tuple[CorpusBatch, ...]:
-    return read_manifest(store, corpus_digest).batches
 
 
 def _write_serving_form(folder: Path) -> None:

@@ -17,6 +17,8 @@ class MeshUrls(Group):
 
     ingest: BaseUrl | None = None
     """Base URL for `plumb ingest`. Once one of these is set, commands look for no mesh in the state directory."""
+    cleaner: BaseUrl | None = None
+    """Base URL for `plumb corpus`."""
     release_manager: BaseUrl | None = None
     """Base URL for `plumb rollback`."""
     inference_gateway: BaseUrl | None = None

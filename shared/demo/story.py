@@ -71,7 +71,7 @@ async def amendments(stage: Stage) -> tuple[ModelEvaluated, BundleSummary]:
     began, start = monotonic(), len(stage.tail.seen)
     submitted = await stage.produce(stage.statutes.later)
     cleaned = await _cleaned_of(stage, {event.event_id for event in submitted})
-    known = sum(seen.event.num_duplicate_documents for seen in cleaned if isinstance(seen.event, BatchCleaned))
+    known = sum(seen.event.num_verbatim_documents for seen in cleaned if isinstance(seen.event, BatchCleaned))
     name = f"{len(stage.statutes.later):,} later articles produced to Kafka; {known} were known word for word"
     stage.step(name, cleaned, began=began)
     return await _trained_and_judged(stage, start)
@@ -147,7 +147,7 @@ def num_known_later(stage: Stage) -> int:
     """Return how many of the documents that were produced to Kafka were recognised as known word for word."""
     batches = {event.batch_id for event in stage.tail.all_of(BatchReceived) if event.source == "kafka"}
     cleaned = stage.tail.all_of(BatchCleaned)
-    return sum(event.num_duplicate_documents for event in cleaned if event.batch_id in batches)
+    return sum(event.num_verbatim_documents for event in cleaned if event.batch_id in batches)
 
 
 def canary_of(stage: Stage, candidate: Digest) -> Canary:

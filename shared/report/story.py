@@ -339,10 +339,12 @@ def _arrivals(version: CorpusVersioned, events: Sequence[Event]) -> list[Moment]
         sources[batch.received.source] += batch.received.num_documents
     came = ", ".join(f"{number:,} by {source}" for source, number in sorted(sources.items()))
     new = sum(one.num_new_documents for one in cleaned)
-    known = sum(one.num_duplicate_documents for one in cleaned)
+    known = sum(one.num_verbatim_documents for one in cleaned)
+    near = sum(one.num_near_duplicate_documents for one in cleaned)
     rejected = sum(one.num_rejected_documents for one in cleaned)
     detail = (
-        f"{len(batches)} batches, documents: {came}; {new:,} new, {known:,} known word for word, {rejected:,} rejected"
+        f"{len(batches)} batches, documents: {came}; {new:,} new, {known:,} known word for word, {near:,} nearly, "
+        f"{rejected:,} rejected"
     )
     return [Moment(at=min(batch.received.occurred_at for batch in batches), title="documents", detail=detail)]
 

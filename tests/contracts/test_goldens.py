@@ -16,7 +16,7 @@ OPTIONAL = {
         "label", "group", "published_on", "source", "labels", "entities", "licence", "language", "picture", "tenant",
     },
     # Added later.
-    "BatchCleaned": {"changed", "masked", "rejected"},
+    "BatchCleaned": {"num_near_duplicate_documents", "changed", "masked", "rejected"},
     # A domain's first state is the empty one.
     "ReleaseState": {
         "revision", "serving_digest", "previous_digest", "routes", "warm_digests", "rollout", "queued", "rolled_back_digests",

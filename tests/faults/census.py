@@ -30,7 +30,7 @@ from contracts.topics import (
 )
 from services.cleaner.core.cut import CORPUS_NAMESPACE
 from shared.artifacts import ArtifactStore
-from shared.corpus import CorpusManifest, read_manifest, read_shard
+from shared.corpus import CorpusManifest, read_documents, read_manifest
 from shared.releases import announced, decided_ref
 from shared.runs import Claim
 from tests.embedded.live import Message
@@ -167,14 +167,12 @@ def _documents(
     acknowledged: Mapping[UUID, tuple[Document, ...]],
     cleaned: Mapping[UUID, BatchCleaned],
 ) -> None:
-    held = Counter(
-        document.document_id
-        for batch in (versions[-1][1].batches if versions else ())
-        for document in read_shard(store, batch.shard_digest)
-    )
+    latest = versions[-1] if versions else None
+    held = Counter(one.document_id for one in (read_documents(store, latest[0]) if latest else ()))
     census.doubled += [f"document {one} is {count} times in the corpus" for one, count in held.items() if count > 1]
     sent = {document.document_id for documents in acknowledged.values() for document in documents}
-    left_out = sum(event.num_duplicate_documents + event.num_rejected_documents for event in cleaned.values())
+    lost_to_another = sum(latest[1].statistics.removed.values()) if latest else 0
+    left_out = lost_to_another + sum(event.num_rejected_documents for event in cleaned.values())
     if len(sent - held.keys()) > left_out:
         census.lost.append(f"{len(sent - held.keys())} documents are not in the corpus, {left_out} were left out")
     census.counts["documents in the corpus"] = len(held)

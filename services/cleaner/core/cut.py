@@ -23,10 +23,12 @@ class Pending:
 
     Attributes:
         last_change_at: When the last batch was cleaned, or the daemon started, whichever is later.
+        oldest_at: When the batch was cleaned that waits longest, if one waits.
     """
 
     num_documents: int
     last_change_at: datetime
+    oldest_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,7 @@ class Wait:
 
 @dataclass(frozen=True, kw_only=True)
 class Cut:
-    """Cut a version now; `request` is None when the number of new documents asked for it."""
+    """Cut a version now; `request` is None when the number of new documents, or the age of some, asked for it."""
 
     request: Request | None
 
@@ -82,39 +84,25 @@ def decide(pending: Pending, requests: Sequence[Request], now: datetime, rules: 
     quiet = now - quiet_since
     # Far in the future: the clock was set back since, and the quiet would last until it gets there.
     is_quiet = quiet >= timedelta(seconds=rules.quiet_s) or quiet < -MAX_AHEAD
-    return Cut(request=None) if is_quiet and pending.num_documents >= rules.min_new_documents else Wait()
+    is_due = pending.num_documents >= rules.min_new_documents or _waits_long(pending, now, rules)
+    return Cut(request=None) if is_quiet and is_due else Wait()
 
 
-def next_manifest(
-    domain: str,
-    *,
-    parent: tuple[str, CorpusManifest] | None,
-    new_batches: Sequence[CorpusBatch],
-    quarantined: frozenset[UUID],
-) -> CorpusManifest:
-    """Return the version that follows `parent` (its digest and manifest).
-
-    Args:
-        domain: Whose corpus it is.
-        parent: The latest version, or None for the first.
-        new_batches: Batches since then, oldest first.
-        quarantined: Batches that are left out, the parent's included.
-    """
-    parent_digest, old = parent or (None, None)
-    batches = (*(old.batches if old else ()), *new_batches)
-    new_ids = {batch.batch_id for batch in new_batches}
-    kept = tuple(batch for batch in batches if batch.batch_id not in quarantined)
-    return CorpusManifest(
-        domain=domain,
-        number=old.number + 1 if old else 1,
-        parent_digest=parent_digest,
-        batches=kept,
-        new_batch_ids=tuple(batch.batch_id for batch in kept if batch.batch_id in new_ids),
-        quarantined_batch_ids=tuple(sorted(quarantined)),
-    )
+def _waits_long(pending: Pending, now: datetime, rules: CorpusRules) -> bool:
+    if not pending.num_documents or pending.oldest_at is None:
+        return False
+    return now - pending.oldest_at >= timedelta(seconds=rules.max_wait_s)
 
 
-def announcement(digest: str, manifest: CorpusManifest, now: datetime, request: Request | None) -> CorpusVersioned:
+def new_batches(batches: Sequence[CorpusBatch], parent: CorpusManifest | None) -> tuple[UUID, ...]:
+    """Return the batches that the parent has no document of, oldest first."""
+    known = {batch.batch_id for batch in parent.batches} if parent else set()
+    return tuple(batch.batch_id for batch in batches if batch.batch_id not in known)
+
+
+def announcement(
+    digest: str, manifest: CorpusManifest, now: datetime, request: Request | None, *, num_new: int
+) -> CorpusVersioned:
     """Return the event that says so; its id follows from the version's digest.
 
     Its cause is the request, or else the batch that came last: one of many, which the manifest lists and the trace links.
@@ -130,7 +118,7 @@ def announcement(digest: str, manifest: CorpusManifest, now: datetime, request: 
         parent_corpus_digest=manifest.parent_digest,
         number=manifest.number,
         num_documents=manifest.num_documents,
-        num_new_documents=sum(batch.num_documents for batch in new),
+        num_new_documents=num_new,
         batch_ids=manifest.new_batch_ids,
         training_request_id=request.event_id if request else None,
     )

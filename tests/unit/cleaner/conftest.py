@@ -17,6 +17,7 @@ from contracts.topics import BATCH_CLEANED, BATCH_RECEIVED, CORPUS_VERSIONED, To
 from services.cleaner import handlers
 from services.cleaner.batches import BatchCleaning
 from services.cleaner.cutter import Cutter
+from services.cleaner.indexes import Indexes
 from services.cleaner.ledger import Ledger
 from services.cleaner.settings import CleaningRules, CorpusRules
 from services.cleaner.versions import Versions
@@ -61,6 +62,7 @@ class Cleaner:
     user: Bus
     cutter: Cutter
     others: set[str]
+    cleaning: BatchCleaning
     said: list[tuple[Topic, Event, str]] = field(default_factory=list)
 
     def of(self, topic: Topic) -> list[Event]:
@@ -100,20 +102,27 @@ def telemetry() -> Iterator[Telemetry]:
 
 @asynccontextmanager
 async def running(
-    folder: Path, telemetry: Telemetry, clock: FakeClock, rules: CorpusRules, cleaning: CleaningRules | None = None
+    folder: Path,
+    telemetry: Telemetry,
+    clock: FakeClock,
+    rules: CorpusRules,
+    cleaning_rules: CleaningRules = CleaningRules(),  # noqa: B008
 ) -> AsyncIterator[Cleaner]:
     store = ArtifactStore((folder / "artifacts").as_uri())
     bus, user = (Bus(name, KafkaSettings(), telemetry, guard=command_guard()) for name in ("cleaner", "ingest"))
     lock = asyncio.Lock()
     with Ledger(folder / "ledger.sqlite") as ledger:
-        batches = BatchCleaning(store=store, ledger=ledger, rules=rules, cleaning=cleaning or CleaningRules())
-        versions = Versions(store=store, ledger=ledger, rules=rules, started_at=clock.now())
+        indexes = Indexes(store, ledger, folder / "near")
+        cleaning = BatchCleaning(store=store, ledger=ledger, indexes=indexes, rules=rules, cleaning=cleaning_rules)
+        versions = Versions(
+            store=store, ledger=ledger, indexes=indexes, rules=rules, scratch=folder, started_at=clock.now()
+        )
         others: set[str] = set()
         cutter = Cutter(
             bus, telemetry, versions=versions, lock=lock, clock=clock, owns=lambda domain: domain not in others
         )
-        handlers.register(bus, telemetry, cleaning=batches, versions=versions, lock=lock, clock=clock)
-        cleaner = Cleaner(store, ledger, clock, bus, user, cutter, others)
+        handlers.register(bus, telemetry, cleaning=cleaning, versions=versions, lock=lock, clock=clock)
+        cleaner = Cleaner(store, ledger, clock, bus, user, cutter, others, cleaning)
         sink = KafkaBroker()
         for topic in (BATCH_CLEANED, CORPUS_VERSIONED):
             listen(sink, topic, cleaner.said)

@@ -14,18 +14,22 @@ from services.cleaner.core.cut import (
     Wait,
     announcement,
     decide,
-    next_manifest,
+    new_batches,
 )
 from services.cleaner.core.quarantine import only_in, speaks_against_data
 from services.cleaner.settings import CorpusRules
-from shared.corpus import CorpusBatch, CorpusManifest
+from shared.corpus import CorpusBatch, CorpusManifest, CorpusShard
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
-RULES = CorpusRules(min_new_documents=1000, quiet_s=5)
+RULES = CorpusRules(min_new_documents=1000, quiet_s=5, max_wait_s=3600)
 
 
-def pending(num_documents: int, *, quiet_s: float = 60.0) -> Pending:
-    return Pending(num_documents=num_documents, last_change_at=NOW - timedelta(seconds=quiet_s))
+def pending(num_documents: int, *, quiet_s: float = 60.0, age_s: float = 60.0) -> Pending:
+    return Pending(
+        num_documents=num_documents,
+        last_change_at=NOW - timedelta(seconds=quiet_s),
+        oldest_at=NOW - timedelta(seconds=age_s),
+    )
 
 
 def request(number: int = 1, *, missing: tuple[int, ...] = (), age_s: float = 60.0) -> Request:
@@ -49,7 +53,11 @@ def batch(number: int, num_documents: int = 10) -> CorpusBatch:
 
 
 def manifest(*batches: CorpusBatch) -> CorpusManifest:
-    return CorpusManifest(domain="law", number=1, parent_digest=None, batches=batches, new_batch_ids=())
+    shard = CorpusShard(digest="d" * 64, num_documents=sum(one.num_documents for one in batches))
+    return CorpusManifest(
+        domain="law", number=1, parent_digest=None, content_digest="c" * 64, shards=(shard,), batches=batches,
+        new_batch_ids=tuple(one.batch_id for one in batches),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -61,6 +69,10 @@ def manifest(*batches: CorpusBatch) -> CorpusManifest:
         (pending(0), (request(1, missing=(7,), age_s=600),), NothingNew(request=request(1, missing=(7,), age_s=600))),
         (pending(0), (), Wait()),
         (pending(999), (), Wait()),
+        (pending(1, age_s=3599), (), Wait()),
+        (pending(1, age_s=3600), (), Cut(request=None)),
+        (pending(1, age_s=3600, quiet_s=4.9), (), Wait()),
+        (pending(0, age_s=3600), (), Wait()),
         (pending(1000, quiet_s=4.9), (), Wait()),
         (pending(1000, quiet_s=5), (), Cut(request=None)),
         (pending(1000, quiet_s=-30), (), Wait()),
@@ -87,31 +99,19 @@ def test_nothing_empty_is_cut_and_a_ready_request_never_waits(num_documents, qui
     assert not (isinstance(decision, Cut) and decision.request and decision.request.missing)
 
 
-def test_the_first_version_holds_all_and_the_next_one_adds():
-    first = next_manifest("law", parent=None, new_batches=[batch(1), batch(2)], quarantined=frozenset())
-    assert (first.number, first.parent_digest, first.num_documents) == (1, None, 20)
-    second = next_manifest("law", parent=("a" * 64, first), new_batches=[batch(3, 5)], quarantined=frozenset())
-    assert (second.number, second.parent_digest, second.num_documents) == (2, "a" * 64, 25)
-    assert second.new_batch_ids == (UUID(int=3),)
-    assert [item.batch_id.int for item in second.batches] == [1, 2, 3]
-
-
-def test_quarantined_batches_are_left_out_and_named():
-    first = next_manifest("law", parent=None, new_batches=[batch(1), batch(2)], quarantined=frozenset())
-    bad = frozenset({UUID(int=2)})
-    second = next_manifest("law", parent=("a" * 64, first), new_batches=[batch(3)], quarantined=bad)
-    assert [item.batch_id.int for item in second.batches] == [1, 3]
-    assert second.quarantined_batch_ids == (UUID(int=2),)
+def test_new_batches_are_those_that_the_parent_has_no_document_of():
+    assert new_batches([batch(1), batch(2)], None) == (UUID(int=1), UUID(int=2))
+    assert new_batches([batch(1), batch(3)], manifest(batch(1), batch(2))) == (UUID(int=3),)
 
 
 def test_the_announcement_follows_from_the_digest_and_names_its_cause():
-    first = next_manifest("law", parent=None, new_batches=[batch(1), batch(2, 7)], quarantined=frozenset())
-    event = announcement("b" * 64, first, NOW, None)
+    first = manifest(batch(1), batch(2, 7))
+    event = announcement("b" * 64, first, NOW, None, num_new=17)
     assert (event.num_documents, event.num_new_documents, event.batch_ids) == (17, 17, (UUID(int=1), UUID(int=2)))
     assert event.causation_id == UUID(int=1002)
     assert event.training_request_id is None
-    asked = announcement("b" * 64, first, NOW + timedelta(hours=1), request(5))
-    assert asked.event_id == event.event_id != announcement("c" * 64, first, NOW, None).event_id
+    asked = announcement("b" * 64, first, NOW + timedelta(hours=1), request(5), num_new=17)
+    assert asked.event_id == event.event_id != announcement("c" * 64, first, NOW, None, num_new=17).event_id
     assert asked.causation_id == asked.training_request_id == UUID(int=5)
 
 

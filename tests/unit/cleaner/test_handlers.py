@@ -8,9 +8,9 @@ from contracts.release import Cause, Phase, ReleaseChanged, ReleaseState
 from contracts.topics import BATCH_CLEANED, BATCH_RECEIVED, CORPUS_VERSIONED, RELEASE_CHANGED, TRAINING_REQUESTED
 from contracts.training import TrainingRequested
 from services.cleaner.core.cut import Request
-from services.cleaner.core.sorting import sort_out
-from services.cleaner.settings import CleaningRules
+from services.cleaner.ledger import Ledger
 from shared.corpus import read_documents, read_manifest, read_shard
+from shared.shards import read_table
 from shared.telemetry import trace_id_of
 from tests.unit.cleaner.conftest import START, Cleaner, documents
 
@@ -33,8 +33,8 @@ def counts(event):
     return (event.num_documents, event.num_new_documents, event.num_duplicate_documents, event.num_rejected_documents)
 
 
-def texts_of(cleaner: Cleaner, corpus_digest: str) -> list[str]:
-    return [document.text for document in read_documents(cleaner.store, corpus_digest)]
+def texts_of(cleaner: Cleaner, corpus_digest: str) -> set[str]:
+    return {document.text for document in read_documents(cleaner.store, corpus_digest)}
 
 
 async def test_a_batch_becomes_a_shard_of_what_is_new(cleaner: Cleaner):
@@ -43,8 +43,13 @@ async def test_a_batch_becomes_a_shard_of_what_is_new(cleaner: Cleaner):
     assert counts(event) == (5, 2, 1, 2)
     assert (event.num_pending_documents, event.min_new_documents) == (2, 4)
     assert event.causation_id == received.event_id
-    assert [document.text for document in read_shard(cleaner.store, event.shard_digest)] == [FIRST, SECOND]
-    assert cleaner.ledger.rejected(event.batch_id) == [(3, "a3", "too-long"), (4, "a4", "empty")]
+    assert [document.text for document in read_shard(cleaner.store, event.shard_digest)] == [FIRST, FIRST, SECOND]
+    (batch,) = cleaner.ledger.batches("law")
+    removed = read_table(cleaner.store, batch.removed_digest).select(["position", "document_id", "text", "reason"])
+    assert [tuple(row.values()) for row in removed.to_pylist()] == [
+        (3, "a3", "甲" * 101, "too-long"),
+        (4, "a4", " \ufeff ", "empty"),
+    ]
     assert cleaner.store.read_ref(f"cleaned/law/{received.batch_id}") == event.model_dump_json().encode()
 
 
@@ -65,12 +70,16 @@ async def test_a_redelivered_batch_says_the_same_again(cleaner: Cleaner):
     assert again == first
 
 
-async def test_a_batch_that_a_crash_left_halfway_is_new_again(cleaner: Cleaner):
-    kept = sort_out(documents(FIRST, SECOND), CleaningRules()).kept
-    event = cleaner.batch("a", documents(FIRST, SECOND, prefix="a"))
-    assert cleaner.ledger.first_seen("law", event.batch_id, kept) == {0, 1}
+async def test_a_batch_that_a_crash_left_halfway_is_new_again(cleaner: Cleaner, monkeypatch):
+    await cleaner.receive("a", FIRST)
+    event = cleaner.batch("b", documents(FIRST, SECOND, prefix="b"))
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "add_batch_event", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            cleaner.cleaning.clean(event, traceparent=None, now=START)
     await cleaner.user.publish(BATCH_RECEIVED, event)
-    assert counts(cleaner.of(BATCH_CLEANED)[0]) == (2, 2, 0, 0)
+    assert [counts(event) for event in cleaner.of(BATCH_CLEANED)] == [(1, 1, 0, 0), (2, 1, 1, 0)]
+    assert len(cleaner.ledger.batches("law")) == 2
 
 
 async def test_a_batch_whose_documents_are_gone_is_dead_lettered_with_the_reason(cleaner: Cleaner, caplog):
@@ -95,7 +104,7 @@ async def test_a_version_is_cut_after_enough_documents_and_some_quiet(cleaner: C
     (version,) = cleaner.of(CORPUS_VERSIONED)
     assert (version.number, version.num_documents, version.num_new_documents) == (1, 4, 4)
     assert version.batch_ids == tuple(event.batch_id for event in received)
-    assert texts_of(cleaner, version.corpus_digest) == ["一", "二", "三", "四"]
+    assert texts_of(cleaner, version.corpus_digest) == set("一二三四")
     assert version.model_dump_json().encode() == cleaner.store.read_ref("corpus/law/latest")
     await cleaner.later(60)
     assert len(cleaner.of(CORPUS_VERSIONED)) == 1
@@ -118,7 +127,7 @@ async def test_the_next_version_adds_to_the_one_before_and_names_it(cleaner: Cle
     first, second = cleaner.of(CORPUS_VERSIONED)
     assert (second.number, second.num_documents, second.num_new_documents) == (2, 8, 4)
     assert second.parent_corpus_digest == first.corpus_digest
-    assert texts_of(cleaner, second.corpus_digest) == list("一二三四五六七八")
+    assert texts_of(cleaner, second.corpus_digest) == set("一二三四五六七八")
 
 
 async def test_a_cut_is_a_trace_of_its_own_and_its_manifest_knows_the_batches_traces(cleaner: Cleaner):
@@ -196,7 +205,7 @@ async def test_a_rollback_for_quality_leaves_the_bad_bundles_own_batches_out(cle
     await cleaner.receive("c", "九")
     await cleaner.user.publish(TRAINING_REQUESTED, request())
     await cleaner.later(0)
-    assert "".join(texts_of(cleaner, cleaner.of(CORPUS_VERSIONED)[-1].corpus_digest)) == left
+    assert texts_of(cleaner, cleaner.of(CORPUS_VERSIONED)[-1].corpus_digest) == set(left)
 
 
 async def test_a_damaged_manifest_of_one_domain_is_said_once_and_the_others_go_on(cleaner: Cleaner, caplog):

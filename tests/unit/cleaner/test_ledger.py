@@ -1,8 +1,14 @@
-"""The ledger between threads: a worker that goes on after its task was cancelled meets a ledger that is being closed."""
+"""The ledger: closed while a worker of a cancelled task still asks it, opened again, and of another layout."""
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+
+import pytest
+
+from services.cleaner.ledger import Ledger, LedgerUnreadable
 
 # In a process of its own: what it looks for ends a process.
 CLOSE_UNDER_QUERIES = """
@@ -42,3 +48,19 @@ def test_closing_waits_for_the_query_of_another_thread(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 0
+
+
+def test_a_ledger_of_another_layout_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with closing(sqlite3.connect(path)) as old:
+        old.execute("CREATE TABLE batches (number INTEGER PRIMARY KEY, batch_id TEXT NOT NULL)")
+    with pytest.raises(LedgerUnreadable, match="layout 0 of another Plumbline"):
+        Ledger(path)
+    with closing(sqlite3.connect(path)) as old:
+        assert old.execute("SELECT name FROM sqlite_master").fetchall() == [("batches",)]
+
+
+def test_a_ledger_opens_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        with Ledger(tmp_path / "ledger.sqlite") as ledger:
+            assert ledger.domains() == []

@@ -18,7 +18,8 @@ from shared.settings import ArtifactSettings, KafkaSettings, TelemetrySettings
 from shared.telemetry import Telemetry
 from tests.broker.harness import Inbox, KeptSink
 from tests.contracts.payloads import example
-from tests.unit.evaluator.corpora import documents, write_version
+from tests.corpora import write_version
+from tests.unit.evaluator.corpora import documents
 from tests.unit.evaluator.sealed import seal_lookup_bundle
 
 pytestmark = pytest.mark.mesh

@@ -13,7 +13,8 @@ from services.evaluator.settings import Gates
 from shared.artifacts import ArtifactStore
 from shared.child import CANNOT_BE_DONE
 from shared.errors import ArtifactMissing, BundleRefused
-from tests.unit.evaluator.corpora import HELD_OUT, TRAINING, documents, write_version
+from tests.corpora import write_version
+from tests.unit.evaluator.corpora import HELD_OUT, TRAINING, documents
 from tests.unit.evaluator.sealed import seal_lookup_bundle
 
 RIGHT = {"x": "criminal", "y": "civil", "z": "civil"}

@@ -1,7 +1,6 @@
 """The held-out split is pinned; shards and versions are the same bytes for the same documents."""
 
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,16 +9,16 @@ from hypothesis import strategies as st
 from contracts.corpus import Document, Entity
 from shared.artifacts import ArtifactStore
 from shared.corpus import (
-    CorpusBatch,
-    CorpusManifest,
     is_held_out,
     read_documents,
     read_manifest,
     read_shard,
+    record_digest,
     write_manifest,
     write_shard,
 )
 from shared.errors import ArtifactCorrupt, ArtifactMissing
+from tests.corpora import manifest_of
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=200)
 DOCUMENTS = st.lists(
@@ -36,13 +35,6 @@ DOCUMENTS = st.lists(
 @pytest.fixture
 def store(tmp_path: Path) -> ArtifactStore:
     return ArtifactStore(f"file://{tmp_path}")
-
-
-def batch(store: ArtifactStore, number: int, documents: list[Document]) -> CorpusBatch:
-    return CorpusBatch(
-        batch_id=UUID(int=number), event_id=UUID(int=100 + number), shard_digest=write_shard(store, documents),
-        num_documents=len(documents), traceparent=None,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -95,18 +87,15 @@ def test_a_shard_keeps_line_breaks_of_every_kind(store: ArtifactStore) -> None:
     assert [found.text for found in read_shard(store, write_shard(store, [document]))] == [text]
 
 
-def test_a_version_lists_its_documents_oldest_batch_first(store: ArtifactStore) -> None:
+def test_a_version_lists_its_documents_in_the_order_of_their_digests(store: ArtifactStore) -> None:
     first, second = [Document(document_id=name, text=name) for name in ("one", "two")]
-    manifest = CorpusManifest(
-        domain="law", number=2, parent_digest="0" * 64, batches=(batch(store, 1, [first]), batch(store, 2, [second])),
-        new_batch_ids=(UUID(int=2),), quarantined_batch_ids=(UUID(int=3),),
-    )  # fmt: skip
+    manifest = manifest_of(store, [first], [second], number=2, parent="0" * 64)
 
     digest = write_manifest(store, manifest)
 
     assert write_manifest(store, manifest) == digest
     assert read_manifest(store, digest) == manifest
-    assert list(read_documents(store, digest)) == [first, second]
+    assert list(read_documents(store, digest)) == sorted([first, second], key=record_digest)
     assert manifest.num_documents == 2
 
 

@@ -19,10 +19,11 @@ from shared import bundle
 from shared.artifacts import ArtifactStore
 from shared.bus import Bus
 from shared.clock import FakeClock
-from shared.corpus import CorpusBatch, CorpusManifest, is_held_out, write_manifest, write_shard
+from shared.corpus import is_held_out, write_manifest
 from shared.lm.config import ModelConfig
 from shared.settings import ArtifactSettings, KafkaSettings, TelemetrySettings
 from shared.telemetry import Telemetry
+from tests.corpora import manifest_of
 from tests.unit.tokenizer_builder.statutes import ARTICLES, DRUG_LEAFLET
 
 START = datetime(2025, 6, 1, tzinfo=UTC)
@@ -52,19 +53,7 @@ class Builder:
 
     def version(self, *batches: Sequence[Document], number: int = 1) -> CorpusVersioned:
         """Store a corpus version whose last batch is new, and return its announcement."""
-        rows = tuple(
-            CorpusBatch(
-                batch_id=UUID(int=at + 1),
-                event_id=UUID(int=at + 1),
-                shard_digest=write_shard(self.store, batch),
-                num_documents=len(batch),
-                traceparent=None,
-            )
-            for at, batch in enumerate(batches)
-        )
-        manifest = CorpusManifest(
-            domain="law", number=number, parent_digest=None, batches=rows, new_batch_ids=(rows[-1].batch_id,)
-        )
+        manifest = manifest_of(self.store, *batches, number=number)
         return CorpusVersioned(
             event_id=uuid5(UUID(int=0), str(number)),
             causation_id=None,
@@ -74,8 +63,8 @@ class Builder:
             parent_corpus_digest=None,
             number=number,
             num_documents=manifest.num_documents,
-            num_new_documents=rows[-1].num_documents,
-            batch_ids=(rows[-1].batch_id,),
+            num_new_documents=len(batches[-1]),
+            batch_ids=manifest.new_batch_ids,
             training_request_id=None,
         )
 

@@ -1,14 +1,14 @@
 """Short real articles of three statutes, one department each, and the store, corpora, tokenizer and jobs around them."""
 
 from dataclasses import dataclass
-from uuid import UUID, uuid5
 
 from contracts.corpus import Document
 from services.tokenizer_builder.core import bpe
 from services.trainer.core.job import TrainingJob
 from services.trainer.core.recipe import Recipe
 from shared.artifacts import ArtifactStore
-from shared.corpus import CorpusBatch, CorpusManifest, is_held_out, write_manifest, write_shard
+from shared.corpus import is_held_out
+from tests.corpora import write_version
 
 ARTICLES = {
     "刑法": (
@@ -104,10 +104,9 @@ def make_world(folder):
     store = ArtifactStore(url)
     first = [document(text, label) for label, texts in ARTICLES.items() for text in texts]
     later = [document(text, LATER_LABEL) for text in LATER]
-    batches = (batch(store, first, "first"), batch(store, later, "later"))
     tokenizer = bpe.train((doc.text for doc in first), vocab_size=1_200, max_token_chars=4)
-    one = write_manifest(store, version(1, None, batches[:1]))
-    two = write_manifest(store, version(2, one, batches))
+    one = write_version(store, first)
+    two = write_version(store, first, later, number=2, parent=one)
     return World(store, url, one, two, store.put_bytes(bpe.to_json(tokenizer)))
 
 
@@ -115,19 +114,3 @@ def document(text, label):
     """A document that may be trained on: its group is salted until the split says so."""
     group = next(name for number in range(100) if not is_held_out(name := f"{text}{number}"))
     return Document(document_id=text, text=text, label=label, group=group)
-
-
-def batch(store, documents, name):
-    return CorpusBatch(
-        batch_id=uuid5(UUID(int=1), name),
-        event_id=uuid5(UUID(int=2), name),
-        shard_digest=write_shard(store, documents),
-        num_documents=len(documents),
-        traceparent=None,
-    )
-
-
-def version(number, parent, batches):
-    return CorpusManifest(
-        domain="law", number=number, parent_digest=parent, batches=batches, new_batch_ids=(batches[-1].batch_id,)
-    )

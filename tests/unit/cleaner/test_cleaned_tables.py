@@ -1,52 +1,62 @@
-"""A batch is sorted: kept documents cleaned, their entities where they lie in the cleaned text, the others with a reason."""
+"""A batch is cleaned as a table: kept documents changed, their entities at their new places, the others with a reason."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.corpus import Document, Entity
+from services.cleaner.core.cleaned_tables import CleanedTable, clean_table
 from services.cleaner.core.entities import realigned
-from services.cleaner.core.sorting import sort_out
-from services.cleaner.core.steps.quality import Reason
 from services.cleaner.settings import CleaningRules
+from shared.shards import documents_of, table_of
 
 ARTICLE = "本法所称的发明创造是指发明、实用新型和外观设计。\n发明，是指对产品、方法或者其改进所提出的新的技术方案。"
 NOISE = "\u200b\ufeff １Ａ<b>★\n"
 
 
-def test_documents_are_kept_in_order_or_rejected_with_a_reason():
+def cleaned(documents: Iterable[Document], rules: CleaningRules = CleaningRules()) -> CleanedTable:  # noqa: B008
+    return clean_table(table_of(documents), rules)
+
+
+def kept(table: CleanedTable) -> list[Document]:
+    return list(documents_of(table.kept))
+
+
+def removed(table: CleanedTable) -> list[tuple[int, str, str]]:
+    return [(row["position"], row["document_id"], row["reason"]) for row in table.removed.to_pylist()]
+
+
+def test_documents_are_kept_in_order_or_removed_with_a_reason():
     texts = [ARTICLE, "\u200b ", "甲方应当付款。\u200b", ARTICLE * 3, ARTICLE + "\u200b"]
     documents = [Document(document_id=str(number), text=text, label="民法商法") for number, text in enumerate(texts)]
-    found = sort_out(documents, CleaningRules(max_characters=100))
-    assert [(item.position, item.document.text) for item in found.kept] == [
-        (0, ARTICLE),
-        (2, "甲方应当付款。"),
-        (4, ARTICLE),
+    found = cleaned(documents, CleaningRules(max_characters=100))
+    assert [(one.document_id, one.text) for one in kept(found)] == [
+        ("0", ARTICLE),
+        ("2", "甲方应当付款。"),
+        ("4", ARTICLE),
     ]
-    assert found.kept[0].digest == found.kept[2].digest != found.kept[1].digest
-    assert found.kept[0].document == documents[0]
-    assert [(item.position, item.document_id, item.reason) for item in found.rejected] == [
-        (1, "1", Reason.EMPTY),
-        (3, "3", Reason.TOO_LONG),
-    ]
+    assert kept(found)[0] == documents[0]
+    assert removed(found) == [(1, "1", "empty"), (3, "3", "too-long")]
+    assert found.removed["text"].to_pylist() == [texts[1], texts[3]]
 
 
 def test_what_the_steps_did_is_counted():
-    found = sort_out([Document(document_id="1", text="张某，电话13812345678，\u200b住北京。")], CleaningRules())
-    assert found.kept[0].document.text == "张某，电话[电话]，住北京。"
-    assert (found.changed, found.masked) == ({"invisible": 1, "personal-data": 1}, {"phone": 1})
+    found = cleaned([Document(document_id="1", text="张某，电话13812345678，\u200b住北京。")])
+    assert kept(found)[0].text == "张某，电话[电话]，住北京。"
+    assert (found.counts.changed, found.counts.masked) == ({"invisible": 1, "personal-data": 1}, {"phone": 1})
 
 
 def test_a_step_that_is_off_does_nothing():
     text = "张某，电话13812345678，住北京。"
-    found = sort_out([Document(document_id="1", text=text)], CleaningRules(personal_data=False))
-    assert (found.kept[0].document.text, found.masked) == (text, {})
+    found = cleaned([Document(document_id="1", text=text)], CleaningRules(personal_data=False))
+    assert (kept(found)[0].text, found.counts.masked) == (text, {})
 
 
 def test_nothing_is_no_document_also_where_quality_is_not_judged():
-    found = sort_out([Document(document_id="1", text="\u200b")], CleaningRules(quality=False))
-    assert (found.kept, [item.reason for item in found.rejected]) == ([], [Reason.EMPTY])
+    found = cleaned([Document(document_id="1", text="\u200b")], CleaningRules(quality=False))
+    assert (kept(found), removed(found)) == ([], [(0, "1", "empty")])
 
 
 def test_entities_move_with_their_text_and_go_when_nothing_of_them_is_left():
@@ -56,9 +66,9 @@ def test_entities_move_with_their_text_and_go_when_nothing_of_them_is_left():
         Entity(start=7, end=9, label="sign"),
     )
     document = Document(document_id="1", text="\u200b服阿莫西\ufeff林\u200b\u200b", entities=entities)
-    (kept,) = sort_out([document], CleaningRules()).kept
-    assert kept.document.text == "服阿莫西林"
-    assert kept.document.entities == (Entity(start=1, end=4, label="drug"), Entity(start=4, end=5, label="mark"))
+    (found,) = kept(cleaned([document]))
+    assert found.text == "服阿莫西林"
+    assert found.entities == (Entity(start=1, end=4, label="drug"), Entity(start=4, end=5, label="mark"))
 
 
 @given(st.text(st.sampled_from("甲乙丙，" + NOISE), min_size=1, max_size=40), st.data())
@@ -67,8 +77,8 @@ def test_a_cleaned_document_is_a_valid_one_whatever_its_entities(text, data):
     ends = sorted(data.draw(st.sets(st.integers(0, len(text)), min_size=2, max_size=6)))
     entities = [Entity(start=one, end=other, label="x") for one, other in pairwise(ends)]
     document = Document(document_id="1", text=text, entities=tuple(entities))
-    for kept in sort_out([document], CleaningRules()).kept:
-        assert Document.model_validate(kept.document.model_dump()) == kept.document
+    # `documents_of` validates.
+    assert len(kept(cleaned([document]))) + len(removed(cleaned([document]))) == 1
 
 
 @given(st.permutations("甲乙丙丁戊己庚辛").map("".join), st.integers(0, 7), st.integers(1, 8))

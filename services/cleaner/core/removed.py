@@ -1,0 +1,64 @@
+"""What did not get into the corpus, and why. Nothing is thrown away: a person can look at it and restore it."""
+
+from enum import StrEnum
+
+import numpy as np
+import pyarrow as pa
+
+from services.cleaner.core.facts import Facts
+from services.cleaner.core.partition import in_order_of_digests
+from services.cleaner.core.verdicts import NOBODY, Outcome, Verdicts
+from shared.shards import SCHEMA
+
+
+class Stage(StrEnum):
+    """Where a document was removed."""
+
+    CLEANING = "cleaning"
+    """It is no use, whatever else there is: its batch's artifact of removed documents keeps it as it came."""
+    DUPLICATES = "duplicates"
+    """Another document is kept in its place: the batch's shard still holds it."""
+
+
+REASONS = {Outcome.DUPLICATE: "duplicate", Outcome.NEAR_DUPLICATE: "near-duplicate"}
+
+REMOVED_SCHEMA = pa.schema(
+    [
+        *SCHEMA,
+        pa.field("position", pa.int32(), nullable=False),
+        pa.field("step", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("score", pa.float32()),
+    ]
+)
+"""A batch's documents that a cleaning step took out, as they came."""
+
+LOSERS_SCHEMA = pa.schema(
+    [
+        pa.field("number", pa.int64(), nullable=False),
+        pa.field("winner", pa.int64(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("score", pa.float32(), nullable=False),
+        pa.field("digest", pa.binary(32), nullable=False),
+        pa.field("winner_digest", pa.binary(32), nullable=False),
+    ]
+)
+"""The documents of a version that lost to another one, by their place in the order in which the cleaner took them."""
+
+
+def losers_table(facts: Facts, verdicts: Verdicts) -> pa.Table:
+    """Return who lost to whom, in the order of the losers' digests, so that it follows from the documents."""
+    numbers = in_order_of_digests(facts, np.flatnonzero(verdicts.lost_to != NOBODY))
+    winners = verdicts.lost_to[numbers]
+    reasons = [REASONS[Outcome(outcome)] for outcome in verdicts.outcome[numbers].tolist()]
+    return pa.table(
+        {
+            "number": numbers,
+            "winner": winners,
+            "reason": reasons,
+            "score": verdicts.similarity[numbers],
+            "digest": [bytes(row) for row in facts.digest[numbers]],
+            "winner_digest": [bytes(row) for row in facts.digest[winners]],
+        },
+        schema=LOSERS_SCHEMA,
+    )

@@ -1,0 +1,200 @@
+"""Which documents a corpus version holds, and what every other one lost to. A function of the documents, never of their arrival.
+
+Documents are gone through newest first, among equally old ones by their digest; one is kept if no near-duplicate before it was.
+That is the lexicographically first maximal independent set of the graph of near-duplicates: one for a set of documents.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.cleaner.core.facts import NO_DATE, Facts
+
+Numbers = NDArray[np.int64]
+"""Documents by their row in the facts."""
+NOBODY = -1
+
+
+class Outcome(IntEnum):
+    """What became of a document."""
+
+    KEPT = 0
+    LEFT_OUT = 1
+    """Its batch is in quarantine."""
+    DUPLICATE = 2
+    """Another document has the same text."""
+    NEAR_DUPLICATE = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearPairs:
+    """Pairs of distinct texts that are alike.
+
+    Attributes:
+        first: A document that has the one text.
+        second: One that has the other.
+        similarity: Estimated Jaccard similarity, 0 to 1.
+        says_the_same: Numbers, negations and modal words of both agree.
+    """
+
+    first: Numbers
+    second: Numbers
+    similarity: NDArray[np.float32]
+    says_the_same: NDArray[np.bool_]
+
+    @classmethod
+    def none(cls) -> "NearPairs":
+        """Return no pair."""
+        empty = np.empty(0, np.int64)
+        return cls(first=empty, second=empty, similarity=np.empty(0, np.float32), says_the_same=np.empty(0, np.bool_))
+
+    def where(self, mask: NDArray[np.bool_]) -> "NearPairs":
+        """Return some of the pairs."""
+        return NearPairs(
+            first=self.first[mask],
+            second=self.second[mask],
+            similarity=self.similarity[mask],
+            says_the_same=self.says_the_same[mask],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdicts:
+    """What became of each document; columns like those of the facts.
+
+    Attributes:
+        outcome: `Outcome`.
+        lost_to: The document that is kept in its place, or `NOBODY`.
+        similarity: How like it is to that one, 0 to 1.
+        valid_until: Day of the next version, in days since 1970-01-01, or `NO_DATE`.
+    """
+
+    outcome: NDArray[np.uint8]
+    lost_to: Numbers
+    similarity: NDArray[np.float32]
+    valid_until: NDArray[np.int32]
+
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        """Which documents the version holds."""
+        return np.equal(self.outcome, Outcome.KEPT)
+
+
+def verdicts_of(
+    facts: Facts, pairs: NearPairs, *, left_out: NDArray[np.bool_], restored: NDArray[np.bool_]
+) -> Verdicts:
+    """Return what becomes of each document.
+
+    Args:
+        facts: All documents of the domain.
+        pairs: Near-duplicates among their texts, whichever document stands for a text.
+        left_out: Documents in quarantine.
+        restored: Documents that a person wants kept, whatever they are like.
+    """
+    rank = canonical_ranks(facts)
+    alive = ~left_out
+    outcome = np.where(alive, Outcome.KEPT, Outcome.LEFT_OUT).astype(np.uint8)
+    lost_to = np.full(len(facts), NOBODY, np.int64)
+    similarity = np.zeros(len(facts), np.float32)
+
+    stands_for = _winners_of_texts(facts, rank, alive)
+    itself = (facts.digest == facts.digest[stands_for]).all(axis=1)
+    loser = alive & (stands_for != np.arange(len(facts))) & (itself | ~restored)
+    outcome[loser], lost_to[loser], similarity[loser] = Outcome.DUPLICATE, stands_for[loser], 1.0
+
+    between = _between_winners(pairs, stands_for)
+    versions = are_versions(facts, between)
+    for number, winner, how_near in _losers(between.where(between.says_the_same & ~versions), rank, restored):
+        outcome[number], lost_to[number], similarity[number] = Outcome.NEAR_DUPLICATE, winner, how_near
+    # Who has the text of a document that lost, lost to the same one.
+    chained = outcome == Outcome.DUPLICATE
+    behind = lost_to[chained]
+    lost_to[chained] = np.where(lost_to[behind] == NOBODY, behind, lost_to[behind])
+    return Verdicts(
+        outcome=outcome,
+        lost_to=lost_to,
+        similarity=similarity,
+        valid_until=_valid_until(facts, between.where(versions), outcome == Outcome.KEPT),
+    )
+
+
+def canonical_ranks(facts: Facts) -> Numbers:
+    """Return each document's place in the canonical order: newest first, then by digest."""
+    words = facts.digest.view(">u8").reshape(-1, 4)
+    order = np.lexsort((*(words[:, column] for column in (3, 2, 1, 0)), -facts.published_on.astype(np.int64)))
+    ranks = np.empty(len(facts), np.int64)
+    ranks[order] = np.arange(len(facts))
+    return ranks
+
+
+def are_versions(facts: Facts, pairs: NearPairs) -> NDArray[np.bool_]:
+    """Return which pairs are two versions of one text: the same document or group, at two dates."""
+    first, second = pairs.first, pairs.second
+    dates = facts.published_on[first], facts.published_on[second]
+    related = (facts.document_key[first] == facts.document_key[second]) | (
+        facts.group_key[first] == facts.group_key[second]
+    )
+    dated = (dates[0] != NO_DATE) & (dates[1] != NO_DATE)
+    return np.asarray(related & dated & (dates[0] != dates[1]), np.bool_)
+
+
+def _winners_of_texts(facts: Facts, rank: Numbers, alive: NDArray[np.bool_]) -> Numbers:
+    """Return for each document the first living one in canonical order that has its text; `NOBODY` where none lives."""
+    order = np.lexsort((rank, ~alive, facts.text_key))
+    keys = facts.text_key[order]
+    starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.empty(0, np.int64)
+    winners = np.repeat(order[starts], np.diff(np.r_[starts, len(keys)]))
+    stands_for = np.empty(len(facts), np.int64)
+    stands_for[order] = np.where(alive[winners], winners, NOBODY)
+    return stands_for
+
+
+def _between_winners(pairs: NearPairs, stands_for: Numbers) -> NearPairs:
+    first, second = stands_for[pairs.first], stands_for[pairs.second]
+    moved = NearPairs(first=first, second=second, similarity=pairs.similarity, says_the_same=pairs.says_the_same)
+    return moved.where((first != NOBODY) & (second != NOBODY) & (first != second))
+
+
+def _losers(pairs: NearPairs, rank: Numbers, restored: NDArray[np.bool_]) -> Iterator[tuple[int, int, float]]:
+    """Yield (document, the nearest kept one before it, similarity) of those that are not kept."""
+    swap = rank[pairs.first] > rank[pairs.second]
+    earlier = np.where(swap, pairs.second, pairs.first)
+    later = np.where(swap, pairs.first, pairs.second)
+    # By the later document in canonical order; its nearest earlier neighbour first, the better placed one among equals.
+    order = np.lexsort((rank[earlier], -pairs.similarity, rank[later]))
+    dropped: set[int] = set()
+    rows = zip(later[order].tolist(), earlier[order].tolist(), pairs.similarity[order].tolist(), strict=True)
+    for number, winner, similarity in rows:
+        if number not in dropped and winner not in dropped and not restored[number]:
+            dropped.add(number)
+            yield number, winner, similarity
+
+
+def _valid_until(facts: Facts, versions: NearPairs, kept: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Return the day of each kept document's next version: the first date behind its own of the same document or a near one."""
+    until = np.full(len(facts), np.iinfo(np.int32).max, np.int32)
+    both = versions.where(kept[versions.first] & kept[versions.second])
+    for one, other in ((both.first, both.second), (both.second, both.first)):
+        newer = facts.published_on[other] > facts.published_on[one]
+        np.minimum.at(until, one[newer], facts.published_on[other[newer]])
+    dated = np.flatnonzero(kept & (facts.published_on != NO_DATE))
+    order = dated[np.lexsort((facts.published_on[dated], facts.document_key[dated]))]
+    _next_versions(facts, order, until)
+    until[until == np.iinfo(np.int32).max] = NO_DATE
+    return np.asarray(until, np.int32)
+
+
+def _next_versions(facts: Facts, order: Numbers, until: NDArray[np.int32]) -> None:
+    """Take the next date among documents of one id into `until`; `order` is by id, then by date."""
+    if not len(order):
+        return
+    dates, keys = facts.published_on[order], facts.document_key[order]
+    begins = np.r_[True, (keys[1:] != keys[:-1]) | (dates[1:] != dates[:-1])]
+    run = np.cumsum(begins) - 1
+    run_dates, run_keys = dates[begins], keys[begins]
+    has_next = np.r_[run_keys[1:] == run_keys[:-1], False]
+    following = np.where(has_next, np.r_[run_dates[1:], 0], np.iinfo(np.int32).max)[run]
+    np.minimum.at(until, order, following.astype(np.int32))

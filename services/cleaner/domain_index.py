@@ -1,0 +1,146 @@
+"""All that the cleaner knows of a domain's documents, in memory: made from the batches' artifacts, and kept up with them."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.cleaner.core.facts import Facts
+from services.cleaner.core.near.edges import Edges
+from services.cleaner.core.near.index import NearIndex
+from services.cleaner.core.near.sketch import Sketches
+from services.cleaner.core.nodes import NodeNumbers, families_of, node_keys
+from services.cleaner.core.verdicts import NearPairs, Numbers, are_versions
+from services.cleaner.facts_files import read_facts, read_fingerprints
+from services.cleaner.ledger import CleanedBatch
+from services.cleaner.near_files import NearFiles, NearIndexUnreadable
+from shared.artifacts import ArtifactStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a batch was found to be like when it came; the verdicts of a version may differ, since they see all documents.
+
+    Attributes:
+        num_duplicates: Documents whose text came before.
+        num_near_duplicates: Documents that are near one that came before.
+    """
+
+    num_duplicates: int
+    num_near_duplicates: int
+
+
+class DomainIndex:
+    """One domain's documents."""
+
+    def __init__(self, store: ArtifactStore, near_files: NearFiles) -> None:
+        """Start with what the near-duplicate index has on disk; `catch_up` brings the rest.
+
+        Args:
+            store: Where the batches' artifacts are.
+            near_files: Where the near-duplicate index is kept.
+        """
+        self._store = store
+        self._near_files = near_files
+        self._near = _loaded(near_files)
+        self._texts = NodeNumbers()
+        self._nodes = NodeNumbers()
+        self._facts: list[Facts] = []
+        self._nodes_of_documents: list[Numbers] = []
+        self._documents_of_nodes: list[Numbers] = []
+        self._num_documents = 0
+        self.num_batches = 0
+
+    def catch_up(self, batches: Sequence[CleanedBatch]) -> Found:
+        """Take batches that follow those which it has, and return what the last one was found to be like.
+
+        Raises:
+            ArtifactMissing: What is known of one of them is gone.
+        """
+        found = Found(num_duplicates=0, num_near_duplicates=0)
+        for batch in batches:
+            found = self._add(read_facts(self._store, batch.facts_digest), batch)
+        return found
+
+    def facts(self) -> Facts:
+        """Return what is known of all documents."""
+        self._facts = [Facts.joined(self._facts) if self._facts else Facts.none()]
+        return self._facts[0]
+
+    def pairs(self) -> NearPairs:
+        """Return all pairs of near-duplicates, each by a document of either."""
+        return self._by_document(self._near.edges())
+
+    def sketches(self, documents: Numbers) -> NDArray[np.uint8]:
+        """Return the sketches of some documents. Shape (documents, bytes)."""
+        packed: NDArray[np.uint8] = self._near.state().columns.packed[_joined(self._nodes_of_documents)[documents]]
+        return packed
+
+    def save(self) -> None:
+        """Keep the near-duplicate index on disk, so that the next start need not make it anew."""
+        self._near_files.save(self._near.state())
+
+    def forget_what_is_ahead(self) -> None:
+        """Drop from the near-duplicate index what no batch has: its files went ahead of a ledger that was put back."""
+        self._near.truncate(len(self._nodes))
+
+    def _add(self, facts: Facts, batch: CleanedBatch) -> Found:
+        first_document, first_node = self._num_documents, len(self._nodes)
+        texts, new_texts = self._texts.add(facts.text_key)
+        nodes, new_nodes = self._nodes.add(node_keys(facts))
+        self._facts.append(facts)
+        self._nodes_of_documents.append(nodes)
+        self._documents_of_nodes.append(first_document + new_nodes)
+        self._num_documents += len(facts)
+        self.num_batches += 1
+        edges = self._take(facts, new_nodes, batch, first_node)
+        pairs = self._by_document(edges)
+        earlier = pairs.where(pairs.says_the_same & ~are_versions(self.facts(), pairs))
+        is_near = np.zeros(len(facts), np.bool_)
+        is_near[np.maximum(earlier.first, earlier.second) - first_document] = True
+        is_near[np.setdiff1d(np.arange(len(facts)), new_texts)] = False
+        return Found(num_duplicates=len(texts) - len(new_texts), num_near_duplicates=int(is_near.sum()))
+
+    def _take(self, facts: Facts, new_nodes: Numbers, batch: CleanedBatch, first_node: int) -> Edges:
+        """Give the near-duplicate index what it lacks of a batch, and return the batch's pairs with all that came before."""
+        if len(self._near) >= len(self._nodes):
+            edges = self._near.edges()
+            return edges.where((edges.number >= first_node) & (edges.number < len(self._nodes)))
+        if len(self._near) > first_node:
+            # A snapshot lies between batches; this one was cut off in the middle of a file that was put back.
+            self._near.truncate(first_node)
+        known = read_fingerprints(self._store, batch.facts_digest)
+        return self._near.add(
+            first_node,
+            Sketches(known.sketches.packed[new_nodes], known.sketches.is_exact_only[new_nodes]),
+            known.guards[new_nodes],
+            node_keys(facts)[new_nodes],
+            families_of(facts)[new_nodes],
+        )
+
+    def _by_document(self, edges: Edges) -> NearPairs:
+        documents = _joined(self._documents_of_nodes)
+        return NearPairs(
+            first=documents[edges.number],
+            second=documents[edges.other],
+            similarity=edges.similarity,
+            says_the_same=edges.same_guard,
+        )
+
+
+def _loaded(near_files: NearFiles) -> NearIndex:
+    try:
+        return NearIndex(near_files.load())
+    except NearIndexUnreadable as error:
+        log.warning("near-duplicate index is made anew from the batches", extra={"reason": str(error)})
+        return NearIndex()
+
+
+def _joined(parts: list[Numbers]) -> Numbers:
+    """Return the parts as one, which takes their place."""
+    parts[:] = [np.concatenate(parts)] if parts else [np.empty(0, np.int64)]
+    return parts[0]

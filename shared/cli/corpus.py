@@ -1,0 +1,247 @@
+"""`plumb corpus`: what a corpus holds, what was removed from it and why, how versions differ; and what an operator orders."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from contracts.corpus_api import (
+    BatchOrder,
+    CorpusBatches,
+    CorpusDiff,
+    CorpusVersions,
+    RemovedDocument,
+    RemovedDocuments,
+    Restored,
+    RestoreRequest,
+)
+from shared.cli import screen
+from shared.cli.client import AnyModel, answer_of, client_of, daemon, request_of
+from shared.cli.options import DEFAULT_DOMAIN, DEFAULT_STATE_DIR, AsJson, Domain, StateDir
+from shared.cli.target import target_of
+from shared.embedded.layout import layout_of
+
+group = typer.Typer(no_args_is_help=True, help="The corpus: versions, what was removed and why, quarantine.")
+
+CLEANER = "cleaner"
+SHORT = 12
+WIDTH = 48
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="List so many at most.")]
+Why = Annotated[str, typer.Option("--reason", help="Why, for the record; at most 500 characters.")]
+Earlier = Annotated[int, typer.Argument(metavar="A", help="The earlier version's number.")]
+Later = Annotated[int, typer.Argument(metavar="B", help="The later one's.")]
+BatchId = Annotated[str, typer.Argument(metavar="BATCH", help="A batch's id, as `plumb corpus batches` shows it.")]
+RemovedIds = Annotated[list[str], typer.Argument(metavar="IDS...", help="Ids, as `plumb corpus removed` shows them.")]
+WithWhy = Annotated[bool, typer.Option("--why", help="Show for each the text, and the one that is kept in its place.")]
+Version = Annotated[int | None, typer.Option("--version", min=1, help="Up to this version; default: the last one.")]
+OnlyReason = Annotated[str | None, typer.Option("--only", help="Only what was removed for this reason, e.g. too-long.")]
+Document = Annotated[str | None, typer.Option("--document", help="Only documents of this id.")]
+Quarantined = Annotated[bool, typer.Option("--quarantined", help="Only those that are left out.")]
+
+
+@group.command()
+def versions(
+    *,
+    limit: Limit = 20,
+    domain: Domain = DEFAULT_DOMAIN,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """List the corpus versions: what they hold, how much is new, held out, superseded and removed."""
+    found = _get(state_dir, f"/v1/domains/{domain}/corpus/versions", CorpusVersions, {"limit": limit})
+    if as_json:
+        screen.show_json(found)
+        return
+    table = Table(
+        "version", "corpus", "cut", "documents", "new", "held out", "superseded", "removed", "batches", box=None
+    )
+    for one in found.versions:
+        removed = ", ".join(f"{count:,} {reason}" for reason, count in one.removed.items()) or "-"
+        left_out = f" ({one.num_quarantined_batches:,} left out)" if one.num_quarantined_batches else ""
+        numbers = (one.num_documents, one.num_new_documents, one.num_held_out, one.num_superseded)
+        table.add_row(
+            str(one.number), one.corpus_digest[:SHORT], f"{one.cut_at:%Y-%m-%d %H:%M:%S}", *(f"{n:,}" for n in numbers),
+            removed, f"{one.num_batches:,}{left_out}",
+        )  # fmt: skip
+    screen.stdout().print(table)
+
+
+@group.command()
+def removed(
+    *,
+    why: WithWhy = False,
+    version: Version = None,
+    only: OnlyReason = None,
+    document: Document = None,
+    limit: Limit = 20,
+    domain: Domain = DEFAULT_DOMAIN,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """List what did not get into the corpus: stage, reason, score and, of duplicates, the document that is kept instead."""
+    query = {"version": version, "reason": only, "document_id": document, "limit": limit}
+    found = _get(state_dir, f"/v1/domains/{domain}/corpus/removed", RemovedDocuments, query)
+    if as_json:
+        screen.show_json(found)
+        return
+    counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(found.counts.items())) or "nothing"
+    screen.stdout().print(f"removed up to version {found.number}: {counts}", soft_wrap=True)
+    screen.stdout().print(_whole(found.documents) if why else _overview(found.documents), soft_wrap=True)
+
+
+@group.command()
+def restore(
+    removed_ids: RemovedIds,
+    *,
+    reason: Why = "restored by the operator",
+    domain: Domain = DEFAULT_DOMAIN,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Bring removed documents back: the next version holds them, whatever they are like."""
+    request = request_of(RestoreRequest, removed_ids=removed_ids, reason=reason)
+    done = _post(state_dir, f"/v1/domains/{domain}/corpus/restore", request, Restored)
+    if as_json:
+        screen.show_json(done)
+    else:
+        typer.echo(f"{done.num_documents:,} documents come back with the next version. Next: `plumb train now`")
+
+
+@group.command()
+def diff(
+    earlier: Earlier,
+    later: Later,
+    *,
+    limit: Limit = 20,
+    domain: Domain = DEFAULT_DOMAIN,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Show how two corpus versions differ: documents added, removed and changed, and in which fields."""
+    query = {"earlier": earlier, "later": later, "limit": limit}
+    found = _get(state_dir, f"/v1/domains/{domain}/corpus/diff", CorpusDiff, query)
+    if as_json:
+        screen.show_json(found)
+        return
+    echo = screen.stdout().print
+    echo(
+        f"from version {earlier} to {later}: {found.num_added:,} added, {found.num_removed:,} removed, "
+        f"{found.num_changed:,} changed, {found.num_unchanged:,} unchanged",
+        soft_wrap=True,
+    )
+    for sign, ids in (("+", found.added), ("-", found.removed)):
+        for one in ids:
+            echo(Text(f"{sign} {one}"), soft_wrap=True)
+    for change in found.changed:
+        echo(Text(f"~ {change.document_id}: {', '.join(change.fields)}"), soft_wrap=True)
+
+
+@group.command()
+def batches(
+    *,
+    quarantined: Quarantined = False,
+    limit: Limit = 20,
+    domain: Domain = DEFAULT_DOMAIN,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """List the batches of the corpus, what cleaning did to them, and which are left out of the next version."""
+    query = {"quarantined": quarantined, "limit": limit}
+    found = _get(state_dir, f"/v1/domains/{domain}/corpus/batches", CorpusBatches, query)
+    _show_batches(found, as_json=as_json)
+
+
+@group.command()
+def quarantine(
+    batch_id: BatchId,
+    *,
+    reason: Why = "left out by the operator",
+    domain: Domain = DEFAULT_DOMAIN,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Leave a batch out of the next versions, until it is put back."""
+    path = f"/v1/domains/{domain}/corpus/batches/{batch_id}/quarantine"
+    _show_batches(_post(state_dir, path, request_of(BatchOrder, reason=reason), CorpusBatches), as_json=as_json)
+
+
+@group.command(name="put-back")
+def put_back(
+    batch_id: BatchId,
+    *,
+    reason: Why = "put back by the operator",
+    domain: Domain = DEFAULT_DOMAIN,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Take a batch out of quarantine: the next version holds it again."""
+    path = f"/v1/domains/{domain}/corpus/batches/{batch_id}/put-back"
+    _show_batches(_post(state_dir, path, request_of(BatchOrder, reason=reason), CorpusBatches), as_json=as_json)
+
+
+def _get(state_dir: Path, path: str, model: type[AnyModel], query: Mapping[str, str | int | bool | None]) -> AnyModel:
+    given = {name: value for name, value in query.items() if value is not None}
+    with daemon(layout_of(state_dir), CLEANER) as client:
+        return answer_of(client.get(path, params=given), model)
+
+
+def _post(state_dir: Path, path: str, body: RestoreRequest | BatchOrder, model: type[AnyModel]) -> AnyModel:
+    layout = layout_of(state_dir)
+    target = target_of(layout)
+    with client_of(target, layout, CLEANER) as client:
+        return answer_of(client.post(path, json=body.model_dump(mode="json"), headers=target.as_operator()), model)
+
+
+def _show_batches(found: CorpusBatches, *, as_json: bool) -> None:
+    if as_json:
+        screen.show_json(found)
+        return
+    table = Table("batch", "cleaned", "documents", "changed", "masked", "rejected", "", box=None)
+    for one in found.batches:
+        counts = [
+            ", ".join(f"{n:,} {what}" for what, n in each.items()) or "-"
+            for each in (one.changed, one.masked, one.rejected)
+        ]
+        state = "left out" if one.is_quarantined else ""
+        table.add_row(
+            str(one.batch_id), f"{one.cleaned_at:%Y-%m-%d %H:%M:%S}", f"{one.num_documents:,}", *counts, state
+        )
+    screen.stdout().print(table if found.batches else "no batches")
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number:,} {what}" for what, number in counts.items()) or "-"
+
+
+def _overview(documents: tuple[RemovedDocument, ...]) -> Table:
+    table = Table("id", "document", "reason", "score", "kept instead", box=None)
+    for one in documents:
+        table.add_row(
+            one.removed_id, _cut(one.document_id), one.reason, _score(one), _cut(one.matched_document_id or "-")
+        )
+    return table
+
+
+def _whole(documents: tuple[RemovedDocument, ...]) -> Text:
+    lines = []
+    for one in documents:
+        lines += [
+            f"{one.removed_id}",
+            f"  {one.document_id} ({one.published_on or 'no date'}): {one.reason}, score {_score(one)}, by {one.step}",
+            f"  text: {one.text}",
+        ]
+        if one.matched_document_id is not None:
+            date = one.matched_published_on or "no date"
+            lines += [f"  kept: {one.matched_document_id} ({date})", f"  text: {one.matched_text}"]
+    return Text("\n".join(lines))
+
+
+def _score(one: RemovedDocument) -> str:
+    return "-" if one.score is None else f"{one.score:.3g}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"

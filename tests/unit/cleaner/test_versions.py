@@ -1,0 +1,192 @@
+"""A corpus version follows from its documents: in any order, in batches of any size, from any parent; and it keeps what lost."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from uuid import UUID, uuid5
+
+import pytest
+
+from contracts.corpus import BatchCleaned, BatchReceived, CorpusVersioned, Document
+from services.cleaner import version_shards
+from services.cleaner.batches import BatchCleaning
+from services.cleaner.core import partition
+from services.cleaner.indexes import Indexes
+from services.cleaner.ledger import Ledger
+from services.cleaner.settings import CleaningRules, CorpusRules
+from services.cleaner.versions import Versions
+from shared.artifacts import ArtifactStore
+from shared.corpus import CorpusManifest, read_manifest, read_records, write_shard
+from shared.shards import read_table
+from tests.unit.trainer.world import ARTICLES
+
+NOW = datetime(2025, 6, 1, tzinfo=UTC)
+TEXTS = [text for texts in ARTICLES.values() for text in texts]
+
+
+def family(number: int) -> list[Document]:
+    """One article as it comes in: in two versions, a copy, a near-copy, another number in it."""
+    text = f"{TEXTS[number]}本材料共三页，供参考。"
+    law = f"law {number}"
+    return [
+        Document(document_id=f"{law}/1", text=text, group=law, published_on=date(2010, 1, 1), label="law"),
+        Document(document_id=f"{law}/1", text=f"{text}修订后施行。", group=law, published_on=date(2020, 1, 1)),
+        Document(document_id=f"copy {number}", text=text, group=law, published_on=date(2005, 1, 1)),
+        Document(document_id=f"paste {number}", text=f"{text}完毕", group=law),
+        Document(document_id=f"other {number}", text=text.replace("三页", "五页"), group=law),
+    ]
+
+
+DOCUMENTS = [document for number in range(len(TEXTS)) for document in family(number)]
+
+
+@dataclass
+class Cleaner:
+    """What cleans and cuts, without a broker."""
+
+    store: ArtifactStore
+    ledger: Ledger
+    cleaning: BatchCleaning
+    versions: Versions
+
+    def clean(self, documents: Sequence[Document]) -> BatchCleaned:
+        digest = write_shard(self.store, documents)
+        batch_id = uuid5(UUID(int=1), f"{digest} {len(self.ledger.batches('law'))}")
+        event = BatchReceived(
+            event_id=uuid5(batch_id, "received"), causation_id=None, occurred_at=NOW, domain="law", batch_id=batch_id,
+            raw_digest=digest, num_documents=len(documents), num_bytes=0, source="http",
+        )  # fmt: skip
+        return self.cleaning.clean(event, traceparent=None, now=NOW)
+
+    def cut(self) -> tuple[CorpusVersioned, CorpusManifest]:
+        event = self.versions.cut("law", None, now=NOW, traceparent=None).event
+        return event, read_manifest(self.store, event.corpus_digest)
+
+    def documents(self, event: CorpusVersioned) -> list[Document]:
+        return [record.document for record in read_records(self.store, event.corpus_digest)]
+
+
+def cleaner_in(folder: Path) -> Cleaner:
+    folder.mkdir(exist_ok=True)
+    store = ArtifactStore((folder / "artifacts").as_uri())
+    ledger, rules = Ledger(folder / "ledger.sqlite"), CorpusRules()
+    indexes = Indexes(store, ledger, folder / "near")
+    cleaning = BatchCleaning(store=store, ledger=ledger, indexes=indexes, rules=rules, cleaning=CleaningRules())
+    versions = Versions(store=store, ledger=ledger, indexes=indexes, rules=rules, scratch=folder, started_at=NOW)
+    return Cleaner(store, ledger, cleaning, versions)
+
+
+@pytest.fixture
+def cleaner(tmp_path: Path) -> Cleaner:
+    return cleaner_in(tmp_path / "cleaner")
+
+
+def in_batches(documents: Sequence[Document], size: int, seed: int) -> list[list[Document]]:
+    shuffled = random.Random(seed).sample(documents, len(documents))
+    return [shuffled[start : start + size] for start in range(0, len(shuffled), size)]
+
+
+@pytest.mark.parametrize(("size", "seed"), [(1, 1), (7, 2), (50, 3), (1000, 4)])
+def test_any_order_and_batch_size_make_the_same_corpus_bit_for_bit(tmp_path: Path, cleaner: Cleaner, size, seed):
+    cleaner.clean(DOCUMENTS)
+    _, expected = cleaner.cut()
+    other = cleaner_in(tmp_path / "other")
+    for batch in in_batches(DOCUMENTS, size, seed):
+        other.clean(batch)
+    _, found = other.cut()
+    assert (found.content_digest, found.shards) == (expected.content_digest, expected.shards)
+    assert found.statistics == expected.statistics
+    assert 0 < found.statistics.num_held_out < found.num_documents < len(DOCUMENTS)
+
+
+def test_a_replay_adds_nothing_to_the_next_version(cleaner: Cleaner):
+    cleaner.clean(DOCUMENTS)
+    first, _ = cleaner.cut()
+    again = cleaner.clean(DOCUMENTS)
+    assert again.num_new_documents == 0
+    second, manifest = cleaner.cut()
+    assert manifest.content_digest == read_manifest(cleaner.store, first.corpus_digest).content_digest
+    assert second.num_new_documents == 0
+
+
+def test_versions_that_grow_step_by_step_end_where_one_cut_does(tmp_path: Path, cleaner: Cleaner, monkeypatch):
+    # Small shards, so that their number doubles on the way.
+    monkeypatch.setattr(partition, "MAX_DOCUMENTS_PER_SHARD", 10)
+    cleaner.clean(DOCUMENTS)
+    _, expected = cleaner.cut()
+    assert len(expected.shards) > 4
+    other = cleaner_in(tmp_path / "other")
+    numbers = []
+    for batch in in_batches(DOCUMENTS, 20, 5):
+        other.clean(batch)
+        _, found = other.cut()
+        numbers.append(len(found.shards))
+    assert numbers[0] < numbers[-1]
+    assert (found.content_digest, found.shards) == (expected.content_digest, expected.shards)
+
+
+def test_a_shard_that_did_not_change_is_not_written_again(cleaner: Cleaner, monkeypatch):
+    monkeypatch.setattr(partition, "MAX_DOCUMENTS_PER_SHARD", 10)
+    cleaner.clean(DOCUMENTS)
+    cleaner.cut()
+    written: list[int] = []
+    monkeypatch.setattr(version_shards, "write_table", lambda store, table: written.append(len(table)) or "0" * 64)
+    cleaner.clean([Document(document_id="one more", text="不动产物权的设立、变更、转让和消灭，经依法登记，发生效力。")])
+    cleaner.cut()
+    assert len(written) == 1
+
+
+def test_versions_of_a_law_stay_with_the_day_on_which_the_newer_one_began(cleaner: Cleaner):
+    cleaner.clean(family(1))
+    event, manifest = cleaner.cut()
+    until = {
+        (record.document.document_id, record.document.published_on): record.valid_until
+        for record in read_records(cleaner.store, event.corpus_digest)
+    }
+    assert until["law 1/1", date(2020, 1, 1)] is None
+    assert until["law 1/1", date(2010, 1, 1)] == date(2020, 1, 1)
+    assert manifest.statistics.removed == {"duplicate": 1, "near-duplicate": 1}
+    losers = read_table(cleaner.store, manifest.removed_digest).to_pylist()
+    assert {row["reason"]: row["score"] > 0.7 for row in losers} == {"duplicate": True, "near-duplicate": True}
+
+
+def test_a_quarantined_batch_leaves_and_comes_back_with_what_it_had_won_over(cleaner: Cleaner):
+    old = Document(document_id="old", text=TEXTS[0], published_on=date(2010, 1, 1))
+    new = Document(document_id="new", text=TEXTS[0], published_on=date(2020, 1, 1))
+    cleaner.clean([old])
+    bad = cleaner.clean([new, Document(document_id="alone", text=TEXTS[1])])
+    contents = [{document.document_id for document in cleaner.documents(cleaner.cut()[0])}]
+    assert cleaner.ledger.quarantine([bad.batch_id]) == 1
+    event, manifest = cleaner.cut()
+    contents.append({document.document_id for document in cleaner.documents(event)})
+    assert manifest.quarantined_batch_ids == (bad.batch_id,)
+    assert cleaner.ledger.num_pending("law") == 0
+    assert cleaner.ledger.put_back([bad.batch_id]) == 1
+    assert cleaner.ledger.num_pending("law") == bad.num_new_documents
+    contents.append({document.document_id for document in cleaner.documents(cleaner.cut()[0])})
+    assert contents == [{"new", "alone"}, {"old"}, {"new", "alone"}]
+
+
+def test_what_a_person_restores_is_in_the_next_version(cleaner: Cleaner):
+    cleaner.clean(family(3))
+    first, manifest = cleaner.cut()
+    (row,) = [
+        row
+        for row in read_table(cleaner.store, manifest.removed_digest).to_pylist()
+        if row["reason"] == "near-duplicate"
+    ]
+    assert cleaner.ledger.restore("law", [row["digest"]], reason="the lawyers want it", now=NOW) == 1
+    second, _ = cleaner.cut()
+    assert len(cleaner.documents(second)) == len(cleaner.documents(first)) + 1
+
+
+def test_a_restart_finds_what_it_knew(tmp_path: Path, cleaner: Cleaner):
+    for batch in in_batches(DOCUMENTS, 30, 6):
+        cleaner.clean(batch)
+    _, expected = cleaner.cut()
+    cleaner.ledger.close()
+    again = cleaner_in(tmp_path / "cleaner")
+    assert again.clean(DOCUMENTS).num_new_documents == 0
+    assert again.cut()[1].content_digest == expected.content_digest
