@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from services.cleaner.core.near.columns import Columns
 from services.cleaner.core.near.edges import Edges
+from services.cleaner.core.near.guard import GUARD_FORMAT
 from services.cleaner.core.near.index import IndexState
 from services.cleaner.core.near.segments import Segment
 from services.cleaner.core.near.sketch import NUM_SKETCH_BYTES, SKETCH_FORMAT
@@ -28,6 +29,7 @@ from shared.errors import PermanentError
 from shared.files import make_folders, replacing, write_atomically
 
 FILES_FORMAT: Final = 1
+FORMATS: Final = [FILES_FORMAT, SKETCH_FORMAT, GUARD_FORMAT]
 MANIFEST: Final = "manifest.json"
 MERGE_RATIO: Final = 2
 """A file is written anew with what follows it while it is less than so many times as long."""
@@ -131,7 +133,7 @@ class NearFiles:
 
     def _manifest(self, state: IndexState) -> dict[str, object]:
         return {
-            "format": [FILES_FORMAT, SKETCH_FORMAT],
+            "format": FORMATS,
             "next_file": self._next_file,
             "bands": list(state.bands),
             "columns": [asdict(file) for file in self._columns],
@@ -150,8 +152,8 @@ class NearFiles:
     # ---- reading
 
     def _loaded(self, manifest: dict[str, Any]) -> IndexState:
-        if manifest["format"] != [FILES_FORMAT, SKETCH_FORMAT]:
-            msg = f"is of format {manifest['format']}, not {[FILES_FORMAT, SKETCH_FORMAT]}"
+        if manifest["format"] != FORMATS:
+            msg = f"is of format {manifest['format']}, not {FORMATS}"
             raise ValueError(msg)
         bands = tuple(manifest["bands"])
         self._next_file = manifest["next_file"]

@@ -6,7 +6,7 @@ changes the law. Numbers are compared by value and with what they count: 三年 
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 from services.cleaner.core.near.codepoints import Codepoints
 from services.cleaner.core.near.guard_numbers import numbers
 from services.cleaner.core.near.guard_tables import ALWAYS_COUNTS, COUNTS_ONLY, COUNTS_UNLESS, NUMERAL, POINT, tables
+from services.cleaner.core.near.guard_words import NUMERALS_IN_WORDS
 from services.cleaner.core.near.sketch import mixed
 
 GUARD_FORMAT: Final = 1
 """Raised with any change of what a text's guard is: guards of two formats cannot be compared."""
 
+T = TypeVar("T", np.bool_, np.uint8)
+
 _SPACE = 0x20
-_ONE = ord("一")
+_IN_WORDS = [ord(numeral) for numeral in NUMERALS_IN_WORDS]
 _LONGER_FORM = np.uint64(32)
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 
@@ -58,7 +61,7 @@ class Marks:
 
 
 def guards(texts: Codepoints) -> NDArray[np.uint64]:
-    """Return each text's guard: equal for texts with the same numbers, negations, modals and connectives in the same order.
+    """Return each text's guard: equal for texts with the same numbers, negations and modal words in the same order.
 
     Args:
         texts: Few enough to stay in the cache.
@@ -115,35 +118,36 @@ def _neighbours(
 def _are_words(marks: Marks) -> NDArray[np.bool_]:
     counts: NDArray[np.bool_] = marks.kind == ALWAYS_COUNTS
     unless = np.flatnonzero(marks.kind == COUNTS_UNLESS)
-    counts[unless] = ~_stand_in(marks.some(unless), tables().unless)
+    some = marks.some(unless)
+    counts[unless] = ~_in_word(some, tables().unless) | (_in_word(some, tables().longer) > 0)
     only = np.flatnonzero(marks.kind == COUNTS_ONLY)
-    counts[only] = _stand_in(marks.some(only), tables().only)
+    counts[only] = _in_word(marks.some(only), tables().only)
     return counts
 
 
 def _words(marks: Marks) -> NDArray[np.uint64]:
     token = tables().token.take(marks.own).astype(np.uint64)
-    return mixed(token | _stand_in(marks, tables().longer).astype(np.uint64) << _LONGER_FORM)
+    return mixed(token | _in_word(marks, tables().longer).astype(np.uint64) << _LONGER_FORM)
 
 
 def _are_numerals(marks: Marks) -> NDArray[np.bool_]:
     """Return which marks belong to a number: not the 一 of 一般, and a point only between Arabic digits."""
     kind, is_arabic = tables().kind, tables().is_arabic
     are_numerals: NDArray[np.bool_] = marks.kind == NUMERAL
-    ones = np.flatnonzero(marks.own == _ONE)
-    alone = (kind.take(marks.before[ones]) != NUMERAL) & (kind.take(marks.behind[ones]) != NUMERAL)
-    ones = ones[alone]
-    are_numerals[ones] = ~_stand_in(marks.some(ones), tables().unless)
+    doubtful = np.flatnonzero(np.isin(marks.own, _IN_WORDS))
+    alone = (kind.take(marks.before[doubtful]) != NUMERAL) & (kind.take(marks.behind[doubtful]) != NUMERAL)
+    doubtful = doubtful[alone]
+    are_numerals[doubtful] = ~_in_word(marks.some(doubtful), tables().unless)
     points = np.flatnonzero(marks.kind == POINT)
     are_numerals[points] = is_arabic.take(marks.before[points]) & is_arabic.take(marks.behind[points])
     return are_numerals
 
 
-def _stand_in(marks: Marks, listed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which marks make one of the listed words with the character before or behind them."""
+def _in_word(marks: Marks, listed: NDArray[T]) -> NDArray[T]:
+    """Return what a table says of the word that each mark makes with the character before or behind it."""
     context = tables().context
     before, own, behind = (context.take(one).astype(np.int64) for one in (marks.before, marks.own, marks.behind))
-    return listed.take(before << 8 | own) | listed.take(own << 8 | behind)
+    return np.maximum(listed.take(before << 8 | own), listed.take(own << 8 | behind))
 
 
 def _digests(hashes: NDArray[np.uint64], text: NDArray[np.int64], num_texts: int) -> NDArray[np.uint64]:

@@ -37,7 +37,7 @@ class Tables:
         context: Its row in the last three, 0: in none of the listed words.
         unless: Whether two characters, by context, are a word in which they do not count. Shape (65,536,): `first << 8 | second`.
         only: Whether they are a word in which one of them counts. Shape (65,536,).
-        longer: Whether they are the longer form of a word that counts. Shape (65,536,).
+        longer: Which longer form of a word that counts they are, 0: none. Shape (65,536,).
     """
 
     kind: NDArray[np.uint8]
@@ -49,7 +49,7 @@ class Tables:
     context: NDArray[np.uint8]
     unless: NDArray[np.bool_]
     only: NDArray[np.bool_]
-    longer: NDArray[np.bool_]
+    longer: NDArray[np.uint8]
 
 
 @cache
@@ -64,8 +64,8 @@ def tables() -> Tables:
         unit=_unit(),
         percent=_column(np.uint32, {first: ord(unit) for first, unit in PERCENT.items()}),
         context=context,
-        unless=_pairs(words(UNLESS), context),
-        only=_pairs(words(ONLY), context),
+        unless=_pairs(words(UNLESS), context) > 0,
+        only=_pairs(words(ONLY), context) > 0,
         longer=_pairs(LONGER.split(), context),
     )
 
@@ -103,11 +103,12 @@ def _context() -> NDArray[np.uint8]:
     return _column(np.uint8, {character: number for number, character in enumerate(listed, 1)})
 
 
-def _pairs(listed: list[str], context: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    pairs = np.zeros(1 << 16, dtype=np.bool_)
-    for word in listed:
+def _pairs(listed: list[str], context: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the number of each listed word, from 1, by the context of its two characters."""
+    pairs = np.zeros(1 << 16, dtype=np.uint8)
+    for number, word in enumerate(listed, 1):
         first, second = (int(context[ord(character)]) for character in word)
-        pairs[first << 8 | second] = True
+        pairs[first << 8 | second] = min(number, 255)
     return pairs
 
 

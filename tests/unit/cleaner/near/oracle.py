@@ -2,20 +2,30 @@
 
 import re
 
-NOT_A_NUMBER = re.compile("一般|统一|一定|一律|一致|一切|同一|一经|一旦|一并|一起|进一步|唯一|单一|另一|某一|任一|每一")
+NOT_A_NUMBER = re.compile(
+    "一般|统一|一定|一律|一致|一切|同一|一经|一旦|一并|一起|一步|唯一|单一|另一|某一|任一|每一|这一|该一|一体|一些|一样|一直|一贯|一概|逐一"
+    "|专一|划一|一同|一道|一向|一带|一再|一系列|一线"
+)
+NOT_NEGATED = re.compile("没收|罚没|埋没|淹没|沉没|吞没")
+PART_OF = re.compile("(百|千|万)分之([0-9.]+|[零〇一二三四五六七八九十百千]+)")
+NUMBER = "[0-9]+(?:[.][0-9]+)?[百千万亿]*|[零〇一二两三四五六七八九十百千万亿]+"
 TOKEN = re.compile(
-    "(?P<number>[0-9０-９]+(?:[.．][0-9０-９]+)?[百千万亿]*|[零〇一二两三四五六七八九十百千万亿]+)(?P<unit>[年月日天元倍条款项人名%％])?"
-    "|(?P<negation>不得|没有|不|未|无|非|否)"
-    "|(?P<modal>应当|必须|可以|或者|并且|以及|以上|以下)"
+    f"(?P<number>{NUMBER})(?P<unit>[年月日天元倍条款项人名%‰‱])?"
+    "|(?P<negation>不得|没有|不|未|无|非|否|禁止|严禁|勿|毋|免除|免予|免于|除外)"
+    "|(?P<modal>应当|必须|可以|允许|准许|只能|或者|并且|并处|以上|以下|以内|以外|以前|以后|超过|高于|低于)"
 )
 DIGITS = ("零〇", "一", "二两", "三", "四", "五", "六", "七", "八", "九")
 VALUES = {character: value for value, row in enumerate(DIGITS) for character in row}
+WIDTHS = str.maketrans("０１２３４５６７８９．％", "0123456789.%", " 　")
+MULTIPLIERS = {"百": 100, "千": 1000, "万": 10**4, "亿": 10**8}
 
 
 def differences_that_count(text: str) -> list[tuple[str, str]]:
     """The numbers (by value, with what they count), negations and modal words of a text, in order."""
+    text = NOT_NEGATED.sub("某", NOT_A_NUMBER.sub("某", text.translate(WIDTHS)))
+    text = PART_OF.sub(lambda part: part[2] + {"百": "%", "千": "‰", "万": "‱"}[part[1]], text)
     found = []
-    for match in TOKEN.finditer(NOT_A_NUMBER.sub("某", text)):
+    for match in TOKEN.finditer(text):
         kind = match.lastgroup or ""
         if match["number"]:
             found.append(("number", f"{value(match['number'])}{match['unit'] or ''}"))
@@ -25,12 +35,11 @@ def differences_that_count(text: str) -> list[tuple[str, str]]:
 
 
 def value(written: str) -> str:
-    digits = "".join(str(int(one)) if one.isdigit() else one for one in written.replace("．", "."))
-    plain = re.fullmatch("([0-9.]+)([百千万亿]*)", digits)
+    plain = re.fullmatch("([0-9.]+)([百千万亿]*)", written)
     if plain:
         number = float(plain[1])
         for multiplier in plain[2]:
-            number *= {"百": 100, "千": 1000, "万": 10**4, "亿": 10**8}[multiplier]
+            number *= MULTIPLIERS[multiplier]
         return f"{number:.6f}"
     if all(one in VALUES for one in written):
         return f"{float(''.join(str(VALUES[one]) for one in written)):.6f}"

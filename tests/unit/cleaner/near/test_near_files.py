@@ -109,7 +109,7 @@ def test_another_format_is_refused(tmp_path):
     NearFiles(tmp_path).save(NearIndex().state())
     path = tmp_path / MANIFEST
     said = json.loads(path.read_text())
-    path.write_text(json.dumps({**said, "format": [1, 99]}))
+    path.write_text(json.dumps({**said, "format": [1, 99, 1]}))
     with pytest.raises(NearIndexUnreadable, match="99"):
         NearFiles(tmp_path).load()
     path.write_text("{")
