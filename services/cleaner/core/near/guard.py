@@ -12,8 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.cleaner.core.near.codepoints import Codepoints
+from services.cleaner.core.near.guard_english import english_words
 from services.cleaner.core.near.guard_numbers import numbers
-from services.cleaner.core.near.guard_tables import ALWAYS_COUNTS, COUNTS_ONLY, COUNTS_UNLESS, NUMERAL, POINT, tables
+from services.cleaner.core.near.guard_tables import (
+    ALWAYS_COUNTS,
+    COUNTS_ONLY,
+    COUNTS_UNLESS,
+    LETTER,
+    NUMERAL,
+    POINT,
+    tables,
+)
 from services.cleaner.core.near.guard_words import NUMERALS_IN_WORDS
 from services.cleaner.core.near.sketch import mixed
 
@@ -78,6 +87,10 @@ def guards(texts: Codepoints) -> NDArray[np.uint64]:
         some = marks.some(numerals)
         firsts, values = numbers(texts, some.place, some.text, some.own, some.behind)
         hashes[numerals[firsts]] = values
+    letters = np.flatnonzero(marks.kind == LETTER)
+    if len(letters):
+        firsts, values = english_words(marks.place[letters], marks.text[letters], marks.own[letters])
+        hashes[letters[firsts]] = values
     counts = np.flatnonzero(hashes)
     return _digests(hashes[counts], marks.text[counts], len(texts.ends))
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
-from string import ascii_letters
+from string import ascii_letters, ascii_lowercase
 from typing import Any, Final
 from unicodedata import ucd_3_2_0 as characters
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from services.cleaner.core.near import numerals
 from services.cleaner.core.near.codepoints import NUM_CODE_POINTS
-from services.cleaner.core.near.guard_words import ALWAYS, LONGER, ONLY, PERCENT, SAME, UNITS, UNLESS, words
+from services.cleaner.core.near.guard_words import ALWAYS, ENGLISH, LONGER, ONLY, PERCENT, SAME, UNITS, UNLESS, words
 from services.cleaner.core.near.skeleton import FULL_WIDTH_OFFSET
 
 NUMERAL: Final = 1
@@ -21,11 +21,17 @@ POINT: Final = 2
 ALWAYS_COUNTS: Final = 3
 COUNTS_UNLESS: Final = 4
 COUNTS_ONLY: Final = 5
+LETTER: Final = 6
+"""A Latin letter, which may belong to an English word that counts."""
+
+LETTER_BITS: Final = 5
+MAX_LETTERS: Final = 12
+"""Letters of a word that fit into 64 bits."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """By code point, apart from the last three.
+    """By code point, apart from the last four.
 
     Attributes:
         kind: One of the above, 0: of no interest.
@@ -34,10 +40,12 @@ class Tables:
         token: What it counts as; other ways to write a character have the same.
         unit: What it counts as behind a number, 0: nothing.
         percent: The unit of a number behind 百分之, 千分之 or 万分之, by the first of their characters.
-        context: Its row in the last three, 0: in none of the listed words.
+        context: Its row in the next three, 0: in none of the listed words.
         unless: Whether two characters, by context, are a word in which they do not count. Shape (65,536,): `first << 8 | second`.
         only: Whether they are a word in which one of them counts. Shape (65,536,).
         longer: Which longer form of a word that counts they are, 0: none. Shape (65,536,).
+        letter: By code point: which Latin letter it is, 1 to 26, whatever its case and width, 0: none.
+        english: The English words that count, sorted, see `packed_word`. Shape (words,).
     """
 
     kind: NDArray[np.uint8]
@@ -50,6 +58,8 @@ class Tables:
     unless: NDArray[np.bool_]
     only: NDArray[np.bool_]
     longer: NDArray[np.uint8]
+    letter: NDArray[np.uint8]
+    english: NDArray[np.uint64]
 
 
 @cache
@@ -67,11 +77,25 @@ def tables() -> Tables:
         unless=_pairs(words(UNLESS), context) > 0,
         only=_pairs(words(ONLY), context) > 0,
         longer=_pairs(LONGER.split(), context),
+        letter=_column(np.uint8, _letters()),
+        english=np.sort(np.array([packed_word(word) for word in ENGLISH.split()], dtype=np.uint64)),
     )
+
+
+def packed_word(word: str) -> int:
+    """Return an English word as one number: 5 bits a letter, the first one lowest."""
+    return sum((ord(letter) - ord("a") + 1) << LETTER_BITS * at for at, letter in enumerate(word))
+
+
+def _letters() -> dict[str, int]:
+    numbers = {letter: number for number, letter in enumerate(ascii_lowercase, 1)}
+    numbers |= {letter.upper(): number for letter, number in numbers.items()}
+    return numbers | {chr(ord(letter) + FULL_WIDTH_OFFSET): number for letter, number in numbers.items()}
 
 
 def _kind() -> NDArray[np.uint8]:
     kinds = {chr(code_point): ALWAYS_COUNTS for code_point in _number_signs()}
+    kinds |= dict.fromkeys(_letters(), LETTER)
     kinds |= dict.fromkeys(ALWAYS, ALWAYS_COUNTS)
     kinds |= dict.fromkeys(UNLESS, COUNTS_UNLESS)
     kinds |= dict.fromkeys(ONLY, COUNTS_ONLY)

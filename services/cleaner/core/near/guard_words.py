@@ -67,6 +67,18 @@ LONGER: Final = (
 """Count in any case, 对应当 having no 对应 in it, and otherwise than the one character of them that counts: 或 for 或者 is
 a change that a person should see."""
 
+ENGLISH: Final = (
+    "no not nor neither never none nothing nobody without cannot don doesn didn isn aren wasn weren won wouldn shouldn couldn "
+    "mustn needn hasn haven hadn unless except excluding excluded prohibit prohibits prohibited forbid forbids forbidden "
+    "shall must may might can could should would will ought only or either permit permits permitted allow allows allowed "
+    "require requires required entitled least most more less fewer greater before after above below under over within "
+    "exceed exceeds exceeding minimum maximum positive negative "
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
+    "nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion half once twice "
+    "first second third fourth fifth sixth seventh eighth ninth tenth"
+)
+"""The same of English texts, as whole words in any case; don and its like are what is left of don't. At most 12 letters each."""
+
 SAME: Final = {"無": "无", "應": "应", "須": "须", "僅": "仅", "＜": "<", "＞": ">", "≦": "≤", "≧": "≥", "％": "%"}
 """Other ways to write a character."""
 
