@@ -13,12 +13,12 @@ from safetensors.numpy import load_file
 
 from services.trainer import run as trainer
 from shared import bundle
-from shared.corpus import write_manifest
 from shared.lm.hf import load_model, read_config
 from shared.lm.serving_graph import build_graph, quantize
 from shared.lm.text import encode_texts
 from shared.serving import BundleSession
-from tests.unit.trainer.world import ARTICLES, batch, document, version
+from tests.corpora import write_version
+from tests.unit.trainer.world import ARTICLES, document
 
 TEXTS = [text for texts in ARTICLES.values() for text in texts]
 
@@ -125,7 +125,7 @@ def test_half_a_character_is_never_shown(session, monkeypatch):
 
 def test_a_bundle_without_labels_continues_text_and_refuses_to_classify(world, tmp_path, monkeypatch):
     documents = [document(text, None) for text in TEXTS]
-    corpus = write_manifest(world.store, version(1, None, (batch(world.store, documents, "unlabelled"),)))
+    corpus = write_version(world.store, documents)
     digest = trainer.run(world.job(corpus=corpus), tmp_path).bundle_digest
     bundle.load(world.store, digest, tmp_path / "loaded")
     session = BundleSession(tmp_path / "loaded")
