@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from services.cleaner.core.facts import Facts
 from services.cleaner.core.near.edges import Edges
+from services.cleaner.core.near.fingerprints import Fingerprints, fingerprints
 from services.cleaner.core.near.index import NearIndex
 from services.cleaner.core.near.sketch import Sketches
 from services.cleaner.core.nodes import NodeNumbers, families_of, node_keys
@@ -17,6 +18,7 @@ from services.cleaner.facts_files import read_facts, read_fingerprints
 from services.cleaner.ledger import CleanedBatch
 from services.cleaner.near_files import NearFiles, NearIndexUnreadable
 from shared.artifacts import ArtifactStore
+from shared.shards import read_table
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +115,7 @@ class DomainIndex:
         if len(self._near) > first_node:
             # A snapshot lies between batches; this one was cut off in the middle of a file that was put back.
             self._near.truncate(first_node)
-        known = read_fingerprints(self._store, batch.facts_digest)
+        known = read_fingerprints(self._store, batch.facts_digest) or self._fingerprints_again(batch)
         return self._near.add(
             first_node,
             Sketches(known.sketches.packed[new_nodes], known.sketches.is_exact_only[new_nodes]),
@@ -121,6 +123,10 @@ class DomainIndex:
             node_keys(facts)[new_nodes],
             families_of(facts)[new_nodes],
         )
+
+    def _fingerprints_again(self, batch: CleanedBatch) -> Fingerprints:
+        log.warning("sketches of an older version are made anew", extra={"batch": str(batch.batch_id)})
+        return fingerprints(read_table(self._store, batch.shard_digest, ["text"])["text"].to_pylist())
 
     def _by_document(self, edges: Edges) -> NearPairs:
         documents = _joined(self._documents_of_nodes)

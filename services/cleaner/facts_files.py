@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from contracts.envelope import Digest
 from services.cleaner.core.facts import Facts
 from services.cleaner.core.near.fingerprints import Fingerprints
-from services.cleaner.core.near.sketch import NUM_SKETCH_BYTES, Sketches
+from services.cleaner.core.near.guard import GUARD_FORMAT
+from services.cleaner.core.near.sketch import NUM_SKETCH_BYTES, SKETCH_FORMAT, Sketches
 from shared.artifacts import ArtifactStore
 from shared.errors import ArtifactCorrupt
 from shared.shards import read_table, write_table
 
-SKETCH, EXACT_ONLY, GUARD = "sketch", "is_exact_only", "guard"
+SKETCH, EXACT_ONLY, GUARD, FORMAT = "sketch", "is_exact_only", "guard", "format"
+FINGERPRINT_FORMAT = SKETCH_FORMAT << 8 | GUARD_FORMAT
 FACT_NAMES = tuple(one.name for one in fields(Facts))
 
 
@@ -29,6 +31,7 @@ def write_facts(store: ArtifactStore, facts: Facts, found: Fingerprints) -> Dige
     columns[SKETCH] = _binary(found.sketches.packed)
     columns[EXACT_ONLY] = pa.array(found.sketches.is_exact_only)
     columns[GUARD] = pa.array(found.guards)
+    columns[FORMAT] = pa.array(np.full(len(facts), FINGERPRINT_FORMAT, np.uint16))
     return write_table(store, pa.table(columns))
 
 
@@ -45,15 +48,17 @@ def read_facts(store: ArtifactStore, digest: Digest) -> Facts:
     return Facts(digest=_bytes(table, "digest", 32), **columns)
 
 
-def read_fingerprints(store: ArtifactStore, digest: Digest) -> Fingerprints:
-    """Return the sketches and guards of a batch.
+def read_fingerprints(store: ArtifactStore, digest: Digest) -> Fingerprints | None:
+    """Return the sketches and guards of a batch; None: they were made by other rules, and say nothing beside today's.
 
     Raises:
         ArtifactMissing: It is gone.
         ArtifactCorrupt: It is something else.
     """
-    table = read_table(store, digest, (SKETCH, EXACT_ONLY, GUARD))
-    _check(table, (SKETCH, EXACT_ONLY, GUARD), digest)
+    table = read_table(store, digest, (SKETCH, EXACT_ONLY, GUARD, FORMAT))
+    _check(table, (SKETCH, EXACT_ONLY, GUARD, FORMAT), digest)
+    if (table[FORMAT].to_numpy() != FINGERPRINT_FORMAT).any():
+        return None
     return Fingerprints(
         sketches=Sketches(_bytes(table, SKETCH, NUM_SKETCH_BYTES), table[EXACT_ONLY].to_numpy()),
         guards=table[GUARD].to_numpy(),

@@ -1,6 +1,7 @@
 """A corpus version follows from its documents: in any order, in batches of any size, from any parent; and it keeps what lost."""
 
 import random
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -10,7 +11,7 @@ from uuid import UUID, uuid5
 import pytest
 
 from contracts.corpus import BatchCleaned, BatchReceived, CorpusVersioned, Document
-from services.cleaner import version_shards
+from services.cleaner import facts_files, version_shards
 from services.cleaner.batches import BatchCleaning
 from services.cleaner.core import partition
 from services.cleaner.indexes import Indexes
@@ -190,3 +191,15 @@ def test_a_restart_finds_what_it_knew(tmp_path: Path, cleaner: Cleaner):
     again = cleaner_in(tmp_path / "cleaner")
     assert again.clean(DOCUMENTS).num_new_documents == 0
     assert again.cut()[1].content_digest == expected.content_digest
+
+
+def test_sketches_of_other_rules_are_made_anew(tmp_path: Path, cleaner: Cleaner, monkeypatch):
+    with monkeypatch.context() as before:
+        before.setattr(facts_files, "FINGERPRINT_FORMAT", 1)
+        for batch in in_batches(DOCUMENTS, 7, 1):
+            cleaner.clean(batch)
+    cleaner.ledger.close()
+    shutil.rmtree(tmp_path / "cleaner" / "near", ignore_errors=True)
+    again, other = cleaner_in(tmp_path / "cleaner"), cleaner_in(tmp_path / "other")
+    other.clean(DOCUMENTS)
+    assert again.cut()[1].content_digest == other.cut()[1].content_digest
