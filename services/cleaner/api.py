@@ -27,8 +27,10 @@ from shared.clock import Clock
 from shared.daemon import check_operator
 from shared.settings import OperatorSettings
 
+MAX_NUMBER = 2**31 - 1
+"""SQLite refuses numbers beyond 64 bits; no domain gets so many versions."""
 Limit = Annotated[int, Query(ge=1, le=MAX_LISTED)]
-Number = Annotated[int, Query(ge=1, description="A version's number")]
+Number = Annotated[int, Query(ge=1, le=MAX_NUMBER, description="A version's number")]
 Authorization = Annotated[str | None, Header()]
 
 log = logging.getLogger(__name__)
