@@ -128,9 +128,11 @@ def wrap_own(doom: Doom, name: str) -> None:
     match name:
         case "cleaner":
             from services.cleaner.ledger import Ledger
+            from services.cleaner.near_files import NearFiles
 
-            for method in ("first_seen", "add_batch", "add_version"):
+            for method in ("add_batch", "add_batch_event", "add_version"):
                 wrap(doom, Ledger, method, "ledger", functools.partial(lambda method, *_: method, method))
+            wrap(doom, NearFiles, "save", "near", lambda *_: "index")
         case "inference-gateway":
             from services.inference_gateway.adapters import BundleShelf
             from services.inference_gateway.serving import Serving

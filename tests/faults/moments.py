@@ -126,9 +126,10 @@ MOMENTS: dict[str, tuple[Moment, ...]] = {
     ),
     "cleaner": (
         _idle(),
-        Moment(Kind.HANDLING, "ledger-after:first_seen"),
         Moment(Kind.HANDLING, "ledger-after:add_batch"),
+        Moment(Kind.HANDLING, "ledger-after:add_batch_event"),
         Moment(Kind.HANDLING, "ledger-after:add_version"),
+        *_around(Kind.HANDLING, "near", "index"),
         *_around(Kind.HANDLING, "ref", "cleaned", "corpus"),
         *_around(Kind.PUBLISHING, "publish", "batch-cleaned-v1", "corpus-versioned-v1"),
         Moment(Kind.PUBLISHING, "commit-before"),
