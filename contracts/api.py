@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
+from contracts.corpus import BatchStatistics
 from contracts.envelope import Contract, Digest, Domain
 from contracts.evaluation import Score
 from contracts.release import ReleaseState, Route
@@ -34,13 +35,106 @@ class Problem(Contract):
 
 
 class BatchReceipt(Contract):
-    """A batch that is stored: it survives from here on."""
+    """A batch that is stored: it survives from here on.
+
+    Attributes:
+        num_documents: Those that were taken.
+        num_bytes: Their texts' size in UTF-8.
+        num_refused_documents: Records beside it that were left out; `/v1/batches/{batch_id}/refused` says which and why.
+        state: `held` waits for a person, `rejected` was turned down by one: neither is trained on.
+        reasons: Why it is held or was rejected.
+    """
 
     batch_id: UUID
     event_id: UUID
     domain: Domain
     num_documents: int
     num_bytes: int
+    num_refused_documents: int = 0
+    state: Literal["accepted", "held", "rejected"] = "accepted"
+    reasons: tuple[str, ...] = ()
+
+
+class UploadReceipt(BatchReceipt):
+    """An upload that is stored; its numbers are those of all its batches, its ids and state those of the first.
+
+    Attributes:
+        batches: Its batches, in order.
+    """
+
+    batches: tuple[BatchReceipt, ...] = ()
+
+
+class UploadStatus(Contract):
+    """How far a resumable upload is.
+
+    Attributes:
+        state: `receiving` until the last byte came, `reading` until its documents are stored.
+        num_bytes: Bytes that are kept; the upload goes on from there.
+        num_documents: Documents read so far,
+        num_refused_documents: and records that were left out.
+        receipt: Once it is stored.
+        problem: Why it was refused.
+    """
+
+    upload_id: UUID
+    domain: Domain
+    state: Literal["receiving", "reading", "stored", "refused"]
+    num_bytes: int
+    num_documents: int = 0
+    num_refused_documents: int = 0
+    receipt: UploadReceipt | None = None
+    problem: Problem | None = None
+
+
+class RefusedRecord(Contract):
+    """A record of an upload that was left out.
+
+    Attributes:
+        line: Its line or row in the upload, from 1.
+        raw: What came, as text; of something long, the beginning.
+        is_cut: Whether `raw` is only the beginning.
+    """
+
+    line: int
+    reason: str
+    raw: str
+    is_cut: bool = False
+
+
+class HeldBatch(Contract):
+    """A batch that waits for a person.
+
+    Attributes:
+        reasons: How it differs from what the domain got so far.
+        statistics: What it holds.
+    """
+
+    batch_id: UUID
+    domain: Domain
+    received_at: AwareDatetime
+    num_documents: int
+    num_bytes: int
+    reasons: tuple[str, ...]
+    statistics: BatchStatistics | None = None
+
+
+class HeldBatches(Contract):
+    """All batches that wait for a person, oldest first."""
+
+    batches: tuple[HeldBatch, ...]
+
+
+class BatchDecision(Contract):
+    """What the operator says of a held batch.
+
+    Attributes:
+        by: Who decided, for the record.
+        reason: Why.
+    """
+
+    by: Annotated[str, Field(min_length=1, max_length=100)] = "the operator"
+    reason: Annotated[str, Field(max_length=500)] = ""
 
 
 # ---- inference-gateway

@@ -84,14 +84,61 @@ class DocumentsSubmitted(Event):
     documents: Annotated[tuple[Document, ...], Field(min_length=1, max_length=MAX_DOCUMENTS_PER_BATCH)]
 
 
+class BatchStatistics(Contract):
+    """What a batch holds, in numbers; those of two batches add up to those of both.
+
+    Attributes:
+        num_documents: Documents.
+        num_chars: Characters (code points) of all texts.
+        length_counts: Documents by length: the k-th have 2^(k/2) up to 2^((k+1)/2) characters; zeros at the end are left out.
+        script_chars: Characters by script: han, latin, digit, punctuation, ...
+        character_counts: Characters by the hash of their code point; 256 counts, or none where there was no text.
+        languages: Documents by language: as they say, else by script.
+        labels: Labels of documents, further ones included; the rarest together under "…", as in the next two.
+        sources: Documents by source.
+        licences: Documents by licence.
+        num_dated: Documents with a date of publication,
+        num_fresh: and those of them that were published within two years before the batch arrived.
+        num_repeated: Documents whose text another one of the same batch has before.
+        num_known: Documents whose text the corpus holds word for word already; None: it was not looked.
+        num_bigrams: Pairs of neighbouring characters,
+        num_distinct_bigrams: and how many different ones, estimated; of several batches, the sum of each one's.
+        relevance: How far the texts belong to the domain, 0 to 1; None: nothing could say.
+    """
+
+    num_documents: int = 0
+    num_chars: int = 0
+    length_counts: tuple[int, ...] = ()
+    script_chars: dict[str, int] = Field(default_factory=dict)
+    character_counts: tuple[int, ...] = ()
+    languages: dict[str, int] = Field(default_factory=dict)
+    labels: dict[str, int] = Field(default_factory=dict)
+    sources: dict[str, int] = Field(default_factory=dict)
+    licences: dict[str, int] = Field(default_factory=dict)
+    num_dated: int = 0
+    num_fresh: int = 0
+    num_repeated: int = 0
+    num_known: int | None = None
+    num_bigrams: int = 0
+    num_distinct_bigrams: int = 0
+    relevance: float | None = None
+
+
 class BatchReceived(Event):
-    """A batch was validated and stored."""
+    """A batch was validated and stored.
+
+    Attributes:
+        num_refused_documents: Records of the upload that were left out beside it, each with its reason.
+        statistics: What it holds; empty of a batch from before they were taken.
+    """
 
     batch_id: UUID
     raw_digest: Digest
     num_documents: int
     num_bytes: int
     source: Literal["http", "kafka"]
+    num_refused_documents: int = 0
+    statistics: BatchStatistics = Field(default_factory=BatchStatistics)
 
 
 class BatchCleaned(Event):

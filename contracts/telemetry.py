@@ -17,6 +17,8 @@ MetricName = Literal[
     "plumbline.message.duration",
     "plumbline.message.dead_letters",
     "plumbline.document.cleaned",
+    "plumbline.document.received",
+    "plumbline.batch.held",
     "plumbline.telemetry.dropped",
     "plumbline.training.loss",
     "plumbline.training.tokens_per_second",
@@ -98,6 +100,20 @@ DOCUMENT_CLEANED = Metric(
     attributes=("plumbline.domain", "plumbline.outcome"),
     meaning="Documents that the cleaner judged: new, duplicate or rejected.",
 )
+DOCUMENT_RECEIVED = Metric(
+    name="plumbline.document.received",
+    kind="counter",
+    unit="{document}",
+    attributes=("plumbline.domain", "plumbline.outcome"),
+    meaning="Records that ingest read: accepted, held or refused.",
+)
+BATCH_HELD = Metric(
+    name="plumbline.batch.held",
+    kind="counter",
+    unit="{batch}",
+    attributes=("plumbline.domain",),
+    meaning="Batches that were held for a person, since they leave what the domain got so far.",
+)
 TELEMETRY_DROPPED = Metric(
     name="plumbline.telemetry.dropped",
     kind="counter",
@@ -129,5 +145,5 @@ RELEASE_WEIGHT = Metric(
 
 METRICS = (
     ANSWER_LATENCY, ANSWER_CACHE_HITS, ANSWER_REFUSED, MESSAGE_DURATION, MESSAGE_DEAD_LETTERS, DOCUMENT_CLEANED,
-    TELEMETRY_DROPPED, TRAINING_LOSS, TRAINING_TOKENS_PER_SECOND, RELEASE_WEIGHT,
+    DOCUMENT_RECEIVED, BATCH_HELD, TELEMETRY_DROPPED, TRAINING_LOSS, TRAINING_TOKENS_PER_SECOND, RELEASE_WEIGHT,
 )  # fmt: skip

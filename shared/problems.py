@@ -24,6 +24,8 @@ RESPONSE: dict[str, Any] = {
     "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
 }
 """How an error stands in the OpenAPI document."""
+RETRY_AFTER_S = {503: "1", 507: "30"}
+"""When to come back, by status: a daemon is back within seconds, space is freed by a person."""
 RESPONSES: dict[int | str, dict[str, Any]] = {"4XX": RESPONSE, "5XX": RESPONSE}
 
 log = logging.getLogger(__name__)
@@ -65,7 +67,7 @@ def problem_of(error: Exception) -> Problem:  # noqa: PLR0911 (a table)
 
 def problem_response(problem: Problem) -> JSONResponse:
     """Return the HTTP answer that carries a problem."""
-    headers = {"retry-after": "1"} if problem.status == 503 else None  # noqa: PLR2004 (Service Unavailable)
+    headers = {"retry-after": RETRY_AFTER_S[problem.status]} if problem.status in RETRY_AFTER_S else None
     body = problem.model_dump(exclude_none=True)
     return JSONResponse(body, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
 

@@ -1,31 +1,48 @@
-"""Keeps batches: documents as an artifact, a ref beside it that says what is to be announced, then the announcement.
+"""What ingest keeps: batches as artifacts, refs that say what became of each, and what each domain got so far.
 
-The ref is written before the event is sent, so whatever happens in between, the next start finds what was left unsaid.
+Refs of a batch: `batches/<domain>/<id>` accepted, `held/<id>` waits for a person, `rejected/<id>` turned down; beside them
+`refused/<id>` names the records that were left out. `uncleaned/<domain>/<id>` names what came together and is not through the
+cleaner yet: it is written first, so that an upload of many batches is taken by one write, and removed at the end, so that a start
+reads what is outstanding instead of every batch that there ever was.
 """
 
-import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
 from uuid import UUID
 
-from aiokafka.errors import KafkaError
-from faststream.exceptions import IncorrectState
+from pydantic import AwareDatetime
 
-from contracts.corpus import BatchReceived, Document
+from contracts.corpus import BatchReceived, BatchStatistics
 from contracts.envelope import Contract, Digest
-from contracts.topics import BATCH_RECEIVED
-from services.ingest.core import Arrival
+from services.ingest.core.judging import Reference
+from services.ingest.settings import HoldRules
 from shared.artifacts import ABSENT, ArtifactStore
-from shared.bus import Bus
-from shared.corpus import write_shard
-from shared.errors import InvalidDocuments, RefConflict, TransientError
-from shared.telemetry import Telemetry, current_traceparent
+from shared.errors import RefConflict
 
 KEPT = "batches"
+HELD = "held"
+REJECTED = "rejected"
+REFUSED = "refused"
+UNCLEANED = "uncleaned"
+REFERENCES = "references"
+MARKED = "ingest/uncleaned-batches-are-marked"
+"""Is there once the batches of a store from before there were marks have theirs."""
 CLEANED = "cleaned"
 """Folder of the refs that the cleaner writes: a batch that has one needs no announcement any more."""
+MAX_CONFLICTS = 20
+
+State = Literal["accepted", "held", "rejected"]
 
 log = logging.getLogger(__name__)
+
+
+class Decision(Contract):
+    """What a person said of a held batch."""
+
+    by: str
+    reason: str
+    at: AwareDatetime
 
 
 class KeptBatch(Contract):
@@ -35,109 +52,168 @@ class KeptBatch(Contract):
         event: The announcement, which never changes.
         content_digest: SHA-256 of the documents before compression.
         traceparent: W3C trace context in which the batch arrived.
+        refused_digest: The artifact with the records that were left out; None: there were none.
+        state: What became of it.
+        reasons: Why it was held.
+        decision: What a person said of it then.
     """
 
     event: BatchReceived
     content_digest: Digest
     traceparent: str | None
+    refused_digest: Digest | None = None
+    state: State = "accepted"
+    reasons: tuple[str, ...] = ()
+    decision: Decision | None = None
+
+    @property
+    def place(self) -> str:
+        """The ref that it has in its state."""
+        if self.state == "accepted":
+            return f"{KEPT}/{self.event.domain}/{self.event.batch_id}"
+        return f"{HELD if self.state == 'held' else REJECTED}/{self.event.batch_id}"
+
+
+class Upload(Contract):
+    """Batches that came together: all are taken, or none."""
+
+    batches: tuple[KeptBatch, ...]
 
 
 class Batches:
-    """The stored batches, under the refs `batches/<domain>/<batch id>`."""
+    """The stored batches."""
 
     def __init__(self, store: ArtifactStore) -> None:
-        self._store = store
+        self.store = store
 
     def find(self, domain: str, batch_id: UUID) -> KeptBatch | None:
-        """Return a batch that is kept already."""
-        data = self._store.read_ref(f"{KEPT}/{domain}/{batch_id}")
-        return KeptBatch.model_validate_json(data) if data else None
+        """Return a batch that is known already, whatever became of it."""
+        # In the order in which it moves, so that one that is being decided on is not missed.
+        places = (f"{HELD}/{batch_id}", f"{REJECTED}/{batch_id}", f"{KEPT}/{domain}/{batch_id}")
+        found = (self._read(place) for place in places)
+        return next((batch for batch in found if batch and batch.event.domain == domain), None)
 
-    def keep_documents(self, documents: tuple[Document, ...]) -> Digest:
-        """Store the documents and return the artifact's digest."""
-        return write_shard(self._store, documents)
+    def held(self) -> list[KeptBatch]:
+        """Return the batches that wait for a person, oldest first."""
+        found = (self._read(name) for name in self.store.ref_names(HELD))
+        return sorted((batch for batch in found if batch), key=lambda batch: batch.event.occurred_at)
 
-    def keep(self, batch: KeptBatch) -> None:
-        """Write the batch's ref: from here on it survives.
+    def find_held(self, batch_id: UUID) -> KeptBatch | None:
+        """Return a batch that waits for a person."""
+        return self._read(f"{HELD}/{batch_id}")
 
-        Raises:
-            RefConflict: It is kept already.
-        """
-        event = batch.event
-        name = f"{KEPT}/{event.domain}/{event.batch_id}"
-        self._store.write_ref(name, batch.model_dump_json().encode(), expected=ABSENT)
+    def find_rejected(self, batch_id: UUID) -> KeptBatch | None:
+        """Return a batch that a person turned down."""
+        return self._read(f"{REJECTED}/{batch_id}")
 
-    def not_cleaned(self) -> Iterator[KeptBatch]:
-        """Yield the batches, oldest first, that the cleaner has not finished."""
-        cleaned = {_place(name) for name in self._store.ref_names(CLEANED)}
-        places = (_place(name) for name in self._store.ref_names(KEPT))
-        found = (self.find(domain, UUID(batch_id)) for domain, batch_id in places if (domain, batch_id) not in cleaned)
-        yield from sorted((batch for batch in found if batch), key=lambda batch: batch.event.occurred_at)
+    def mark(self, upload_id: UUID, upload: Upload) -> None:
+        """Take an upload: from here on all its batches survive."""
+        domain = upload.batches[0].event.domain
+        self.store.write_ref(f"{UNCLEANED}/{domain}/{upload_id}", upload.model_dump_json().encode())
 
-
-class Intake:
-    """Takes batches from wherever they come."""
-
-    def __init__(self, bus: Bus, telemetry: Telemetry, batches: Batches) -> None:
-        self._bus = bus
-        self._telemetry = telemetry
-        self._batches = batches
-
-    async def take(self, arrival: Arrival) -> BatchReceived:
-        """Keep a batch and announce it; one that is kept already is announced again as it was.
-
-        Returns:
-            The event that was sent.
-
-        Raises:
-            InvalidDocuments: The batch id stands for other documents already.
-            TransientError: It is kept, but the broker cannot be reached at the moment.
-        """
-        attributes = {"plumbline.domain": arrival.domain, "plumbline.batch.id": str(arrival.batch_id)}
-        with self._telemetry.tracer.start_as_current_span("receive batch", attributes=attributes):
-            batch = await asyncio.to_thread(self._keep, arrival, current_traceparent())
-            await self._announce(batch)
-        return batch.event
-
-    async def announce_again(self) -> None:
-        """Announce what the cleaner has not finished: a broker that lost its contents in a restart loses no batch."""
-        for batch in await asyncio.to_thread(lambda: list(self._batches.not_cleaned())):
-            event = batch.event
-            await self._announce(batch)
-            log.info("batch announced again", extra={"domain": event.domain, "batch": str(event.batch_id)})
-
-    def _keep(self, arrival: Arrival, traceparent: str | None) -> KeptBatch:
-        if (kept := self._batches.find(arrival.domain, arrival.batch_id)) is not None:
-            return _same(kept, arrival.content_digest)
-        event = arrival.announcement(self._batches.keep_documents(arrival.documents))
-        batch = KeptBatch(event=event, content_digest=arrival.content_digest, traceparent=traceparent)
+    def keep(self, batch: KeptBatch) -> KeptBatch:
+        """Write a batch's ref, unless it is known; return what is known of it now."""
+        found = self.find(batch.event.domain, batch.event.batch_id)
+        if found is not None:
+            return found
+        if batch.refused_digest:
+            self.store.write_ref(f"{REFUSED}/{batch.event.batch_id}", batch.refused_digest.encode())
         try:
-            self._batches.keep(batch)
+            self.store.write_ref(batch.place, batch.model_dump_json().encode(), expected=ABSENT)
         except RefConflict:
-            # The same upload twice at the same moment: both say what the faster one kept.
-            kept = self._batches.find(arrival.domain, arrival.batch_id)
-            if kept is None:
+            # The same batch twice at the same moment: both say what the faster one kept.
+            found = self.find(batch.event.domain, batch.event.batch_id)
+            if found is None:
                 raise
-            return _same(kept, arrival.content_digest)
+            return found
         return batch
 
-    async def _announce(self, batch: KeptBatch) -> None:
-        try:
-            await self._bus.publish(BATCH_RECEIVED, batch.event, traceparent=batch.traceparent)
-        except (KafkaError, IncorrectState) as error:
-            msg = f"batch {batch.event.batch_id} is kept, but the broker cannot be told of it: {error!r}"
-            raise TransientError(
-                msg, next_step="send the same batch again, which adds nothing twice; or wait for ingest's next start"
-            ) from error
+    def decide(self, held: KeptBatch, decided: KeptBatch) -> None:
+        """Move a held batch to where its new state has it; a crash in between leaves it held, to be decided on again."""
+        if decided.state == "accepted":
+            self.mark(decided.event.batch_id, Upload(batches=(decided,)))
+        self.store.write_ref(decided.place, decided.model_dump_json().encode())
+        self.store.delete_ref(held.place)
+
+    def refused_digest(self, batch_id: UUID) -> Digest | None:
+        """Return the artifact with the records that were left out beside a batch."""
+        found = self.store.read_ref(f"{REFUSED}/{batch_id}")
+        return found.decode() if found else None
+
+    def outstanding(self) -> Iterator[tuple[str, Upload]]:
+        """Yield the marks of what is not through the cleaner, removing those of what is."""
+        self._mark_what_is_older_than_marks()
+        for name in list(self.store.ref_names(UNCLEANED)):
+            data = self.store.read_ref(name)
+            if data is None:
+                continue
+            upload = Upload.model_validate_json(data)
+            if all(self._is_done(batch) for batch in upload.batches):
+                self.store.delete_ref(name)
+            else:
+                yield name, upload
+
+    def is_cleaned(self, batch: KeptBatch) -> bool:
+        """Whether the cleaner has finished a batch."""
+        return self.store.read_ref(f"{CLEANED}/{batch.event.domain}/{batch.event.batch_id}") is not None
+
+    def _is_done(self, marked: KeptBatch) -> bool:
+        if self.is_cleaned(marked):
+            return True
+        known = self.find(marked.event.domain, marked.event.batch_id)
+        return known is not None and known.state != "accepted"
+
+    def _mark_what_is_older_than_marks(self) -> None:
+        if self.store.read_ref(MARKED) is not None:
+            return
+        cleaned = {_place(name) for name in self.store.ref_names(CLEANED)}
+        for name in self.store.ref_names(KEPT):
+            if _place(name) not in cleaned and (batch := self._read(name)):
+                self.mark(batch.event.batch_id, Upload(batches=(batch,)))
+        self.store.write_ref(MARKED, b"{}")
+
+    def _read(self, name: str) -> KeptBatch | None:
+        data = self.store.read_ref(name)
+        return KeptBatch.model_validate_json(data) if data else None
 
 
-def _same(kept: KeptBatch, digest: str) -> KeptBatch:
-    if kept.content_digest != digest:
-        raise InvalidDocuments(
-            f"batch {kept.event.batch_id} was received before with other documents",
-            next_step="give every documents-submitted event an event_id of its own",
-        )
-    return kept
+class References:
+    """What each domain got so far."""
+
+    def __init__(self, store: ArtifactStore, rules: HoldRules) -> None:
+        self._store = store
+        self._rules = rules
+
+    def of(self, domain: str) -> Reference:
+        """Return it; a domain that got nothing has an empty one."""
+        data = self._store.read_ref(f"{REFERENCES}/{domain}")
+        return Reference.model_validate_json(data) if data else Reference()
+
+    def all(self) -> Mapping[str, Reference]:
+        """Return it of all domains."""
+        domains = [name.rpartition("/")[2] for name in self._store.ref_names(REFERENCES)]
+        return {domain: self.of(domain) for domain in domains}
+
+    def add(self, domain: str, accepted: Iterable[BatchStatistics]) -> None:
+        """Count accepted batches in; another process that does so at the same moment loses nothing.
+
+        Raises:
+            RefConflict: It was changed again and again in between.
+        """
+        statistics = list(accepted)
+        for attempt in range(MAX_CONFLICTS):
+            found = self._store.read_ref_version(f"{REFERENCES}/{domain}")
+            reference = Reference.model_validate_json(found[0]) if found else Reference()
+            for one in statistics:
+                reference = reference.plus(one, self._rules)
+            try:
+                data = reference.model_dump_json().encode()
+                self._store.write_ref(f"{REFERENCES}/{domain}", data, expected=found[1] if found else ABSENT)
+            except RefConflict:
+                if attempt == MAX_CONFLICTS - 1:
+                    raise
+            else:
+                return
 
 
 def _place(ref_name: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from contracts.corpus import MAX_DOCUMENTS_PER_BATCH, Document
 from shared.cli.errors import FileRefused
-from shared.cli.ingest_columns import MAX_LINE_BYTES, Line
+from shared.cli.ingest_columns import MAX_LINE_BYTES, Line, OnBad, refuse
 from shared.cli.ingest_files import Format, Source, opened
 from shared.cli.ingest_parquet import parquet_lines
 from shared.cli.ingest_text import Split, csv_lines, decoded, text_lines
@@ -30,11 +30,13 @@ class Reading:
         columns: Names of columns by field, where they are not called like the field.
         encoding: Of tables and plain text; None: what a byte order mark says, else UTF-8.
         split: What of a plain text file is a document.
+        on_bad: Is told of a row of a table that is no document.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     encoding: str | None = None
     split: Split = Split.FILE
+    on_bad: OnBad = refuse
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def lines_of(source: Source, reading: Reading) -> Iterator[Line]:
         FileRefused: Something in it is no document.
     """
     if source.format is Format.PARQUET:
-        yield from parquet_lines(source.path, reading.columns, name=source.name)
+        yield from parquet_lines(source.path, reading.columns, name=source.name, on_bad=reading.on_bad)
         return
     with opened(source) as file:
         if source.format is Format.JSONL:
@@ -146,9 +148,9 @@ def lines_of(source: Source, reading: Reading) -> Iterator[Line]:
             return
         with decoded(file, name=source.name, encoding=reading.encoding) as text:
             if source.format is Format.CSV:
-                yield from csv_lines(text, reading.columns)
+                yield from csv_lines(text, reading.columns, reading.on_bad)
             else:
-                yield from text_lines(text, reading.split)
+                yield from text_lines(text, reading.split, reading.on_bad)
 
 
 def documents_in(file: BufferedIOBase, *, name: str) -> Iterator[Line]:

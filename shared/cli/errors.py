@@ -24,6 +24,18 @@ class FileRefused(MeshError):
     """A file holds a line that cannot be sent."""
 
 
+class RowRefused(FileRefused):
+    """A row of a file is no document; the others may be.
+
+    Attributes:
+        what: Where and why, without what became of the file.
+    """
+
+    def __init__(self, what: str, *, next_step: str) -> None:
+        super().__init__(f"{what}; nothing was sent.", next_step=next_step)
+        self.what = what
+
+
 class AnswerCutOff(MeshError):
     """A completion ended before it was done."""
 

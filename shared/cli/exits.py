@@ -6,6 +6,8 @@ from http import HTTPStatus
 from shared.cli.errors import ArgumentRefused, BrokerUnreachable, DaemonUnreachable, FileRefused, ProblemAnswered
 from shared.embedded.errors import MeshAlreadyRunning, MeshNotRunning
 
+INVALID_DOCUMENTS = "urn:plumbline:problem:invalid-documents"
+
 
 class Exit(IntEnum):
     """How `plumb` ends.
@@ -16,7 +18,7 @@ class Exit(IntEnum):
         USAGE: The command line is wrong.
         NOT_RUNNING: No mesh runs in the state directory, or a daemon of it cannot be reached.
         ALREADY_RUNNING: A mesh runs in the state directory.
-        BAD_INPUT: A file was refused; nothing of it was sent.
+        BAD_INPUT: A file was refused; nothing of it was taken.
         NOTHING_TO_SERVE: The mesh runs, but cannot do this yet (HTTP 503).
     """
 
@@ -39,6 +41,8 @@ def exit_of(error: Exception) -> Exit:
         case ArgumentRefused():
             return Exit.USAGE
         case FileRefused():
+            return Exit.BAD_INPUT
+        case ProblemAnswered() if error.problem.type == INVALID_DOCUMENTS:
             return Exit.BAD_INPUT
         case ProblemAnswered() if error.problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
             return Exit.NOTHING_TO_SERVE

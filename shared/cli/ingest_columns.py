@@ -3,14 +3,14 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from contracts.corpus import Document
-from shared.cli.errors import ArgumentRefused, FileRefused
+from shared.cli.errors import ArgumentRefused, FileRefused, RowRefused
 
 FIELDS = tuple(Document.model_fields)
 MAX_LINE_BYTES = 1_048_576
@@ -19,6 +19,10 @@ DERIVED_ID_CHARS = 32
 _SEPARATOR = re.compile(r"[;；|]")
 """Between several labels in one cell."""
 _DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:[ T]\d{1,2}:\d{2}.*)?")
+
+
+OnBad = Callable[[RowRefused], None]
+"""What is done about a row that is no document."""
 
 
 class Line(NamedTuple):
@@ -33,6 +37,15 @@ class Line(NamedTuple):
     document_id: str
     text: str
     where: str
+
+
+def refuse(error: RowRefused) -> None:
+    """Refuse the whole file for one row.
+
+    Raises:
+        RowRefused: Always.
+    """
+    raise error
 
 
 def columns_given(options: Sequence[str]) -> dict[str, str]:
@@ -109,14 +122,14 @@ def line_of(fields: Mapping[str, object], *, where: str, columns: Mapping[str, s
         first = error.errors(include_url=False, include_input=False)[0]
         field = str(first["loc"][0])
         column = columns.get(field, field)
-        raise FileRefused(
-            f"{where}, {'column ' if column in columns.values() else ''}{column}: {first['msg']}; nothing was sent.",
+        raise RowRefused(
+            f"{where}, {'column ' if column in columns.values() else ''}{column}: {first['msg']}",
             next_step="Correct it, or take it out, and send the file again.",
         ) from error
     data = document.model_dump_json(exclude_defaults=True).encode() + b"\n"
     if len(data) > MAX_LINE_BYTES:
-        raise FileRefused(
-            f"{where}: as JSON the document is longer than {MAX_LINE_BYTES:,} bytes; nothing was sent.",
+        raise RowRefused(
+            f"{where}: as JSON the document is longer than {MAX_LINE_BYTES:,} bytes",
             next_step="Split the text into several documents and send the file again.",
         )
     return Line(data, document.document_id, document.text, where)

@@ -7,24 +7,25 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
-from shared.cli.errors import FileRefused
-from shared.cli.ingest_columns import Line, line_of_cells, places_of
+from shared.cli.errors import FileRefused, RowRefused
+from shared.cli.ingest_columns import Line, OnBad, line_of_cells, places_of, refuse
 
 ROWS_AT_A_TIME = 1_000
 BUFFER_BYTES = 1 << 20
 """Column chunks are streamed through a buffer of this size instead of being read whole."""
 
 
-def parquet_lines(path: Path, columns: Mapping[str, str], *, name: str) -> Iterator[Line]:
+def parquet_lines(path: Path, columns: Mapping[str, str], *, name: str, on_bad: OnBad = refuse) -> Iterator[Line]:
     """Yield the documents of a Parquet file.
 
     Args:
         path: Where it lies.
         columns: Names of columns by field, where they are not called like the field.
         name: The file, for messages; rows are counted from 1.
+        on_bad: Is told of a row that is no document.
 
     Raises:
-        FileRefused: It is no Parquet file, or a row is no document.
+        FileRefused: It is no Parquet file, or what `on_bad` raises.
     """
     try:
         with ExitStack() as stack:
@@ -38,7 +39,12 @@ def parquet_lines(path: Path, columns: Mapping[str, str], *, name: str) -> Itera
                 for row in batch.to_pylist():
                     number += 1
                     cells = {field: row[column] for field, column in named.items()}
-                    yield line_of_cells(cells, named, where=f"{name}: row {number}")
+                    try:
+                        line = line_of_cells(cells, named, where=f"{name}: row {number}")
+                    except RowRefused as error:
+                        on_bad(error)
+                        continue
+                    yield line
     except (pa.ArrowException, OSError) as error:
         raise FileRefused(
             f"{name}: it cannot be read as Parquet ({error}); nothing was sent.",

@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import Any
 
 from contracts.corpus import MAX_TEXT_CHARS
-from shared.cli.errors import ArgumentRefused, FileRefused
-from shared.cli.ingest_columns import Line, derived_id, line_of, line_of_cells, places_of
+from shared.cli.errors import ArgumentRefused, FileRefused, RowRefused
+from shared.cli.ingest_columns import Line, OnBad, derived_id, line_of, line_of_cells, places_of, refuse
 
 BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 MAX_LINE_CHARS = 1_048_576
@@ -89,15 +89,16 @@ def decoded(file: "io.BufferedReader[Any]", *, name: str, encoding: str | None) 
         text.detach()
 
 
-def csv_lines(file: TextFile, columns: Mapping[str, str]) -> Iterator[Line]:
+def csv_lines(file: TextFile, columns: Mapping[str, str], on_bad: OnBad = refuse) -> Iterator[Line]:
     """Yield the documents of a CSV file (RFC 4180, whatever the delimiter) whose first row names the columns.
 
     Args:
         file: The table. Rows are counted as a spreadsheet shows them: the header is row 1.
         columns: Names of columns by field, where they are not called like the field.
+        on_bad: Is told of a row that is no document.
 
     Raises:
-        FileRefused: It is no such table, or a row is no document.
+        FileRefused: It is no such table, or what `on_bad` raises.
     """
     lines = file.lines()
     first = next((line for line in lines if line.strip()), None)
@@ -111,16 +112,16 @@ def csv_lines(file: TextFile, columns: Mapping[str, str]) -> Iterator[Line]:
     named = {field: header[place] for field, place in places.items()}
     for number, row in rows:
         where = f"{file.name}: row {number} (line {reader.line_num})"
-        if len(row) != len(header):
-            raise FileRefused(
-                f"{where}: it has {len(row)} cells, the header {len(header)}; nothing was sent.",
-                next_step="Put cells that hold the delimiter or a line break between double quotes, as spreadsheets do.",
-            )
-        if any(cell.strip() for cell in row):
-            yield line_of_cells({field: row[place] for field, place in places.items()}, named, where=where)
+        try:
+            line = _line_of_row(row, len(header), places, named, where=where)
+        except RowRefused as error:
+            on_bad(error)
+            continue
+        if line is not None:
+            yield line
 
 
-def text_lines(file: TextFile, split: Split) -> Iterator[Line]:
+def text_lines(file: TextFile, split: Split, on_bad: OnBad = refuse) -> Iterator[Line]:
     """Yield the documents of a plain text file: the file, under its path as id, or each line that holds something.
 
     Raises:
@@ -129,9 +130,15 @@ def text_lines(file: TextFile, split: Split) -> Iterator[Line]:
     if split is Split.LINES:
         for number, line in enumerate(file.lines(), start=1):
             text = line.rstrip("\r\n")
-            if text.strip():
-                fields = {"document_id": derived_id(text), "text": text}
-                yield line_of(fields, where=f"{file.name}:{number}", columns={})
+            if not text.strip():
+                continue
+            fields = {"document_id": derived_id(text), "text": text}
+            try:
+                line_found = line_of(fields, where=f"{file.name}:{number}", columns={})
+            except RowRefused as error:
+                on_bad(error)
+                continue
+            yield line_found
         return
     text = file.text.read(MAX_TEXT_CHARS + 2).removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
     if not text.strip():
@@ -142,6 +149,20 @@ def text_lines(file: TextFile, split: Split) -> Iterator[Line]:
             next_step="Split it into several files (e.g. one per article), or make each line a document: --split lines.",
         )
     yield line_of({"document_id": file.name, "text": text}, where=file.name, columns={})
+
+
+def _line_of_row(
+    row: list[str], num_columns: int, places: Mapping[str, int], named: Mapping[str, str], *, where: str
+) -> Line | None:
+    """Return a row's document; None where all cells are empty."""
+    if len(row) != num_columns:
+        raise RowRefused(
+            f"{where}: it has {len(row)} cells, the header {num_columns}",
+            next_step="Put cells that hold the delimiter or a line break between double quotes, as spreadsheets do.",
+        )
+    if not any(cell.strip() for cell in row):
+        return None
+    return line_of_cells({field: row[place] for field, place in places.items()}, named, where=where)
 
 
 def _rows(reader: Any, name: str) -> Iterator[tuple[int, list[str]]]:  # noqa: ANN401 (csv does not name its readers' class)

@@ -16,7 +16,7 @@ from shared.embedded.settings import EngineSettings
 BROKER = "broker"
 CACHE = "cache"
 GATEWAY = "inference-gateway"
-TRUSTED = frozenset({"cleaner", "trainer", "evaluator", "release-manager", GATEWAY, "monitor"})
+TRUSTED = frozenset({"ingest", "cleaner", "trainer", "evaluator", "release-manager", GATEWAY, "monitor"})
 """Daemons that are told where the secrets lie; each reads those that its settings name."""
 
 NO_ENGINES = EngineSettings()

@@ -17,6 +17,12 @@ OPTIONAL = {
     },
     # Added later.
     "BatchCleaned": {"num_near_duplicate_documents", "changed", "masked", "rejected"},
+    "BatchReceived": {"num_refused_documents", "statistics"},
+    # What a batch does not have counts as none of it.
+    "BatchStatistics": {
+        "num_documents", "num_chars", "length_counts", "script_chars", "character_counts", "languages", "labels", "sources",
+        "licences", "num_dated", "num_fresh", "num_repeated", "num_known", "num_bigrams", "num_distinct_bigrams", "relevance",
+    },
     # A domain's first state is the empty one.
     "ReleaseState": {
         "revision", "serving_digest", "previous_digest", "routes", "warm_digests", "rollout", "queued", "rolled_back_digests",

@@ -1,16 +1,19 @@
 """The HTTP APIs that `plumb` calls, answering with fixed contract bodies and noting what came."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from contracts.api import (
     Accepted,
     AlertStatus,
+    BatchDecision,
     BatchReceipt,
     ClassifyAnswer,
     ClassifyRequest,
@@ -19,12 +22,17 @@ from contracts.api import (
     DeadLetterCount,
     DomainStatus,
     EventRecord,
+    HeldBatch,
+    HeldBatches,
     MeshStatus,
     Problem,
+    RefusedRecord,
     RollbackRequest,
     StageStatus,
     TrafficStatus,
     TrainNowRequest,
+    UploadReceipt,
+    UploadStatus,
     Why,
     WhySpan,
     WhyStep,
@@ -39,6 +47,17 @@ TRACE = "c" * 32
 EVENT_ID = UUID(int=7)
 
 
+@dataclass
+class Upload:
+    """What came of an upload."""
+
+    domain: str
+    strict: bool
+    encoding: str
+    body: bytes = b""
+    is_complete: bool = False
+
+
 class Apis:
     """All daemons behind one port.
 
@@ -47,6 +66,9 @@ class Apis:
         problem: Answered instead of anything else,
         num_good: but not before so many requests.
         events: What the monitor keeps.
+        uploads: By place.
+        receipt: Fields of the next receipts.
+        held: Batches that wait.
     """
 
     def __init__(self) -> None:
@@ -57,11 +79,15 @@ class Apis:
         self.problem: Problem | None = None
         self.num_good = 0
         self.events: list[EventRecord] = []
+        self.uploads: dict[str, Upload] = {}
+        self.receipt: dict[str, Any] = {}
+        self.held: tuple[HeldBatch, ...] = ()
         self.app = _app(self)
 
     def clear(self) -> None:
         self.bodies, self.headers, self.problem, self.num_good = [], {}, None, 0
-        self.events = []
+        self.events, self.held = [], ()
+        self.uploads, self.receipt = {}, {}
 
 
 def _app(apis: Apis) -> FastAPI:
@@ -77,14 +103,8 @@ def _app(apis: Apis) -> FastAPI:
             return JSONResponse(body, status_code=apis.problem.status, media_type="application/problem+json")
         return await call_next(request)
 
-    @app.post("/v1/domains/{domain}/batches", status_code=202)
-    async def batches(domain: str, request: Request) -> BatchReceipt:
-        body = await request.body()
-        num_documents = body.count(b"\n")
-        return BatchReceipt(
-            batch_id=UUID(int=len(apis.bodies)), event_id=EVENT_ID, domain=domain, num_documents=num_documents,
-            num_bytes=len(body),
-        )  # fmt: skip
+    _add_ingest(app, apis)
+    _add_batches(app, apis)
 
     @app.post("/v1/training-requests", status_code=202)
     async def training_requests(_: TrainNowRequest) -> Accepted:
@@ -109,6 +129,63 @@ def _app(apis: Apis) -> FastAPI:
 
     _add_monitor(app, apis)
     return app
+
+
+def _add_ingest(app: FastAPI, apis: Apis) -> None:
+    @app.post("/v1/uploads", status_code=201)
+    async def begin(domain: str, request: Request, strict: bool = False) -> Response:
+        place = f"/v1/uploads/{UUID(int=len(apis.uploads) + 1)}"
+        apis.uploads[place] = Upload(domain, strict, request.headers.get("content-encoding", ""))
+        return Response(status_code=201, headers={"location": place})
+
+    @app.head("/v1/uploads/{upload_id}", status_code=204)
+    async def head(request: Request) -> Response:
+        upload = apis.uploads[request.url.path]
+        return Response(status_code=204, headers={"upload-offset": str(len(upload.body))})
+
+    @app.get("/v1/uploads/{upload_id}")
+    async def get(upload_id: UUID, request: Request) -> Response:
+        upload = apis.uploads.get(request.url.path)
+        if upload is None:
+            return Response(status_code=404)
+        status = UploadStatus(
+            upload_id=upload_id, domain=upload.domain, state="receiving", num_bytes=len(upload.body), num_documents=7
+        )
+        return Response(status.model_dump_json(), media_type="application/json")
+
+    @app.patch("/v1/uploads/{upload_id}")
+    async def patch(request: Request) -> Response:
+        upload = apis.uploads[request.url.path]
+        if int(request.headers["upload-offset"]) != len(upload.body):
+            return Response(status_code=409)
+        upload.body += await request.body()
+        if request.headers["upload-complete"] != "?1":
+            return Response(status_code=204)
+        upload.is_complete = True
+        number = sum(1 for one in apis.uploads.values() if one.is_complete)
+        receipt = BatchReceipt(
+            batch_id=UUID(int=number), event_id=EVENT_ID, domain=upload.domain, num_documents=upload.body.count(b"\n"),
+            num_bytes=len(upload.body), **apis.receipt,
+        )  # fmt: skip
+        whole = UploadReceipt(**receipt.model_dump(), batches=(receipt,))
+        return Response(whole.model_dump_json(), status_code=201, media_type="application/json")
+
+
+def _add_batches(app: FastAPI, apis: Apis) -> None:
+    @app.get("/v1/batches/held")
+    async def held() -> HeldBatches:
+        return HeldBatches(batches=apis.held)
+
+    @app.post("/v1/batches/{batch_id}/{verb}")
+    async def decide(batch_id: UUID, verb: str, _: BatchDecision) -> BatchReceipt:
+        state = "accepted" if verb == "accept" else "rejected"
+        return BatchReceipt(
+            batch_id=batch_id, event_id=EVENT_ID, domain="law", num_documents=300, num_bytes=1, state=state
+        )
+
+    @app.get("/v1/batches/{batch_id}/refused")
+    async def refused() -> Response:
+        return Response(RefusedRecord(line=3, reason="not JSON", raw="{").model_dump_json() + "\n")
 
 
 def _add_monitor(app: FastAPI, apis: Apis) -> None:

@@ -35,8 +35,8 @@ def test_ingest_sends_every_file_and_prints_the_batch_ids(terminal: Terminal, tm
         file.write_text(DOCUMENT * 3, encoding="utf-8")
     result = terminal.plumb("ingest", *map(str, files), "--domain", "medicine")
     assert result.exit_code == 0, result.output
-    assert terminal.apis.bodies == [("/v1/domains/medicine/batches", (DOCUMENT * 3).encode())] * 2
-    assert terminal.apis.headers["content-type"] == "application/x-ndjson"
+    uploads = list(terminal.apis.uploads.values())
+    assert [(one.domain, one.body, one.strict) for one in uploads] == [("medicine", (DOCUMENT * 3).encode(), False)] * 2
     assert "00000000-0000-0000-0000-000000000002" in result.stdout
     assert "6 documents stored in 2 batches" in result.stdout
 
@@ -48,11 +48,11 @@ def test_ingest_prints_receipts_as_json(terminal: Terminal, tmp_path: Path) -> N
     assert [receipt["num_documents"] for receipt in receipts] == [1]
 
 
-def test_a_bad_line_anywhere_means_that_nothing_is_sent(terminal: Terminal, tmp_path: Path) -> None:
+def test_with_strict_a_bad_line_anywhere_means_that_nothing_is_sent(terminal: Terminal, tmp_path: Path) -> None:
     good, bad = tmp_path / "good.jsonl", tmp_path / "bad.jsonl"
     good.write_text(DOCUMENT, encoding="utf-8")
     bad.write_text(DOCUMENT + "{", encoding="utf-8")
-    code, error = terminal.fails("ingest", str(good), str(bad))
+    code, error = terminal.fails("ingest", str(good), str(bad), "--strict")
     assert code == Exit.BAD_INPUT
     assert isinstance(error, FileRefused)
     assert f"{bad}:2:" in str(error)
@@ -66,7 +66,7 @@ def test_ingest_takes_files_of_all_kinds_and_standard_input(terminal: Terminal, 
     options = ("--column", "text=正文", "--column", "document_id=编号", "--encoding", "gb18030")
     result = terminal.plumb("ingest", str(table), str(text), "-", *options, given=DOCUMENT.encode())
     assert result.exit_code == 0, result.output
-    assert [json.loads(body) for _, body in terminal.apis.bodies] == [
+    assert [json.loads(one.body) for one in terminal.apis.uploads.values()] == [
         {"document_id": "1", "text": "为了惩罚犯罪"},
         {"document_id": text.as_posix(), "text": "保护人民"},
         json.loads(DOCUMENT),
@@ -83,11 +83,11 @@ def test_an_upload_that_breaks_off_says_how_it_goes_on(terminal: Terminal, tmp_p
     files = [tmp_path / name for name in ("one.jsonl", "two.jsonl", "three.jsonl")]
     for file in files:
         file.write_text(DOCUMENT, encoding="utf-8")
-    terminal.apis.num_good = 1
+    terminal.apis.num_good = 3  # begin, ask for the offset, send
     terminal.apis.problem = Problem(type="urn:x", title="No", status=503, detail="the disk is full")
     result = terminal.plumb("ingest", *map(str, files))
     assert isinstance(result.exception, ProblemAnswered)
-    assert "1 of 3 batches are stored. The same command again sends the rest" in result.stderr
+    assert "1 of 3 uploads are stored. The same command again goes on where this one stopped" in result.stderr
     assert last_batches(terminal.layout, "law") == (UUID(int=1),)
 
 

@@ -47,10 +47,11 @@ def test_every_command_reaches_its_daemon(elsewhere: Elsewhere, tmp_path: Path) 
     for command in (("ingest", str(file)), ("train", "now"), ("ask", "盗窃"), ("why",), ("rollback",)):
         assert elsewhere.plumb(*command).exit_code == 0, command
     paths = [path for path, _ in elsewhere.apis.bodies]
+    place = next(iter(elsewhere.apis.uploads))
     assert paths == [
-        "/v1/domains/law/batches", "/v1/training-requests", "/v1/classify", "/v1/why/answer-None", "/v1/domains/law/rollback",
+        "/v1/uploads", place, place, "/v1/training-requests", "/v1/classify", "/v1/why/answer-None", "/v1/domains/law/rollback",
     ]  # fmt: skip
-    assert json.loads(elsewhere.apis.bodies[1][1])["batch_ids"], "the upload before is waited for"
+    assert json.loads(elsewhere.apis.bodies[3][1])["batch_ids"], "the upload before is waited for"
     assert elsewhere.apis.headers["authorization"] == "Bearer sesame"
 
 

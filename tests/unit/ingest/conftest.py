@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,18 +14,20 @@ from faststream.kafka import KafkaBroker, KafkaMessage, TestKafkaBroker
 
 from contracts.corpus import BatchReceived
 from contracts.topics import BATCH_RECEIVED
-from services.ingest import api, handlers
-from services.ingest.adapters import Batches, Intake
-from services.ingest.settings import BatchLimits
-from shared import problems
+from services.ingest.app import wire
+from services.ingest.run import Intake
+from services.ingest.settings import BatchLimits, HoldRules, Settings, UploadLimits
+from services.ingest.uploads import Uploads
 from shared.artifacts import ArtifactStore
 from shared.bus import Bus
 from shared.clock import FakeClock
-from shared.settings import KafkaSettings, TelemetrySettings
+from shared.settings import ArtifactSettings, KafkaSettings, TelemetrySettings
 from shared.telemetry import Telemetry
 
 START = datetime(2025, 6, 1, tzinfo=UTC)
 LIMITS = BatchLimits(line_bytes=1000, batch_bytes=5000, documents=20)
+TOKEN = "the operator's"
+AS_OPERATOR = {"authorization": f"Bearer {TOKEN}"}
 
 
 class NoSink:
@@ -45,9 +48,17 @@ class Ingest:
     clock: FakeClock
     bus: Bus
     user: Bus
-    intake: Intake
     app: FastAPI
+    state_dir: Path
     said: list[tuple[BatchReceived, str]] = field(default_factory=list)
+
+    @property
+    def intake(self) -> Intake:
+        return self.app.state.intake
+
+    @property
+    def uploads(self) -> Uploads:
+        return self.app.state.uploads
 
     @property
     def events(self) -> list[BatchReceived]:
@@ -64,16 +75,21 @@ def telemetry() -> Iterator[Telemetry]:
     observed.close()
 
 
+def settings_of(folder: Path, **given: Any) -> Settings:
+    return Settings(
+        state_dir=folder / "state",
+        artifacts=ArtifactSettings(url=(folder / "artifacts").as_uri()),
+        operator_token=TOKEN,
+        **{"batch": LIMITS, "upload": UploadLimits(max_open=3), "hold": HoldRules(), **given},
+    )
+
+
 @asynccontextmanager
-async def running(folder: Path, telemetry: Telemetry, clock: FakeClock) -> AsyncIterator[Ingest]:
-    store = ArtifactStore((folder / "artifacts").as_uri())
+async def running(folder: Path, telemetry: Telemetry, clock: FakeClock, **given: Any) -> AsyncIterator[Ingest]:
+    settings = settings_of(folder, **given)
     bus, user = (Bus(name, KafkaSettings(), telemetry) for name in ("ingest", "user"))
-    intake = Intake(bus, telemetry, Batches(store))
-    handlers.register(bus, intake=intake, clock=clock)
-    app = FastAPI()
-    problems.install(app)
-    app.include_router(api.router(intake=intake, limits=LIMITS, clock=clock))
-    ingest = Ingest(store, clock, bus, user, intake, app)
+    app = wire(settings, bus, telemetry, clock)
+    ingest = Ingest(ArtifactStore(settings.artifacts.url), clock, bus, user, app, settings.state_dir)
     sink = KafkaBroker()
 
     @sink.subscriber(BATCH_RECEIVED.name, group_id="test")

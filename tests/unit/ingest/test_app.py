@@ -16,7 +16,10 @@ def test_the_api_page_says_what_to_send_and_settings_come_from_the_environment(
     settings = Settings()
     assert settings.batch.documents == 7
     app = wire(settings, Bus("ingest", settings.kafka, telemetry), telemetry, SystemClock())
-    post = app.openapi()["paths"]["/v1/domains/{domain}/batches"]["post"]
+    paths = app.openapi()["paths"]
+    assert set(paths["/v1/uploads/{upload_id}"]) == {"head", "patch", "get", "delete"}
+    assert paths["/v1/domains/{domain}/batches"]["post"]["responses"] == paths["/v1/batches"]["post"]["responses"]
+    post = paths["/v1/batches"]["post"]
     schema = post["requestBody"]["content"]["application/x-ndjson"]["schema"]
     assert schema["required"] == ["document_id", "text"]
-    assert {"201", "413", "415", "422", "503"} <= set(post["responses"])
+    assert {"201", "413", "415", "422", "503", "507"} <= set(post["responses"])

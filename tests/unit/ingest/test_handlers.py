@@ -1,8 +1,11 @@
 import asyncio
+import io
+import json
 import logging
 import threading
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -10,9 +13,13 @@ import pytest
 from contracts.corpus import Document, DocumentsSubmitted
 from contracts.topics import DOCUMENTS_SUBMITTED
 from services.ingest.adapters import Batches, KeptBatch
-from services.ingest.core import submitted
+from services.ingest.core.arrivals import submitted
+from services.ingest.core.parts import Tally
+from services.ingest.core.records import record_of_document
+from services.ingest.reading import BodyKind, Format
+from services.ingest.run import Intake
 from shared.clock import FakeClock
-from shared.corpus import read_shard
+from shared.corpus import read_shard, write_shard
 from shared.telemetry import Telemetry, trace_id_of
 from tests.unit.ingest.conftest import START, Ingest, running
 
@@ -50,17 +57,18 @@ async def test_a_redelivered_event_is_the_same_batch_announced_again(ingest: Ing
 
 async def test_the_same_batch_twice_at_the_same_moment_is_announced_as_one(ingest: Ingest, monkeypatch):
     both_have_looked = threading.Barrier(2, timeout=5)
-    keep_documents = Batches.keep_documents
+    stored = Intake._stored
 
-    def keep_when_both_have_looked(batches: Batches, documents: tuple[Document, ...]) -> str:
+    def store_when_both_have_looked(intake: Intake, *arguments: Any) -> KeptBatch:
         both_have_looked.wait()
-        return keep_documents(batches, documents)
+        ingest.clock.set(ingest.clock.now() + timedelta(hours=1))
+        return stored(intake, *arguments)
 
-    monkeypatch.setattr(Batches, "keep_documents", keep_when_both_have_looked)
-    arrivals = [submitted(submission(*ARTICLES), START + timedelta(hours=hours)) for hours in (0, 1)]
-    first, second = await asyncio.gather(*map(ingest.intake.take, arrivals))
+    monkeypatch.setattr(Intake, "_stored", store_when_both_have_looked)
+    first, second = await asyncio.gather(*(ingest.intake.take_event(submission(*ARTICLES)) for _ in range(2)))
     assert first == second
-    assert ingest.events == [first, first]
+    assert ingest.events == [first.event, first.event]
+    assert ingest.intake._references.of("law").num_batches == 1
 
 
 async def test_one_event_id_in_two_domains_is_two_batches(ingest: Ingest):
@@ -110,9 +118,47 @@ async def test_at_a_start_what_the_cleaner_has_not_finished_is_announced_again(t
 
 
 async def test_a_batch_that_was_kept_but_not_announced_is_announced_at_the_next_start(ingest: Ingest):
-    arrival = submitted(submission(*ARTICLES), START)
-    batches = Batches(ingest.store)
-    event = arrival.announcement(batches.keep_documents(ARTICLES))
-    batches.keep(KeptBatch(event=event, content_digest=arrival.content_digest, traceparent=None))
+    # As an ingest from before there were marks left it.
+    event_of_user = submission(*ARTICLES)
+    arrival = submitted(event_of_user, [record_of_document(document) for document in ARTICLES], START)
+    event = arrival.announcement(write_shard(ingest.store, ARTICLES))
+    Batches(ingest.store).keep(KeptBatch(event=event, content_digest=arrival.content_digest, traceparent=None))
     await ingest.intake.announce_again()
     assert ingest.events == [event]
+
+
+async def test_an_upload_is_taken_whole_by_its_mark_wherever_the_daemon_was_killed(ingest: Ingest, monkeypatch):
+    lines = [json.dumps({"document_id": str(number), "text": f"第{number}条"}).encode() for number in range(45)]
+
+    class Killed(Exception):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    body, kind = io.BytesIO(b"\n".join(lines)), BodyKind(format=Format.JSONL)
+    with monkeypatch.context() as patched:
+        patched.setattr(Batches, "keep", killed)
+        with pytest.raises(Killed):
+            await ingest.intake.take(body, kind, domain="law", tally=Tally())
+    assert ingest.events == []
+    assert list(ingest.store.ref_names("batches")) == []
+    await ingest.intake.announce_again()
+    assert [event.num_documents for event in ingest.events] == [20, 20, 5]
+    assert len(list(ingest.store.ref_names("batches"))) == 3
+
+
+async def test_marks_go_when_the_cleaner_is_through_and_a_start_lists_nothing_else(ingest: Ingest):
+    for number in (1, 2):
+        await ingest.user.publish(DOCUMENTS_SUBMITTED, submission(*ARTICLES[:number], number=number))
+    assert len(list(ingest.store.ref_names("uncleaned"))) == 2
+    ingest.store.write_ref(f"cleaned/law/{ingest.events[0].batch_id}", b"{}")
+    await ingest.intake.forget_cleaned()
+    [mark] = ingest.store.ref_names("uncleaned")
+    assert mark == f"uncleaned/law/{ingest.events[1].batch_id}"
+
+
+async def test_statistics_travel_with_the_announcement(ingest: Ingest):
+    await ingest.user.publish(DOCUMENTS_SUBMITTED, submission(*ARTICLES))
+    statistics = ingest.events[0].statistics
+    assert (statistics.num_documents, statistics.labels) == (2, {"民法商法": 2})

@@ -1,0 +1,134 @@
+"""From records to the batches that an upload becomes; what cannot be taken is left out with its reason, or refuses all."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from contracts.api import RefusedRecord
+from services.ingest.core.entries import Entry
+from services.ingest.core.records import Record
+from services.ingest.settings import BatchLimits
+from shared.errors import InvalidDocuments
+
+CORRECT = "correct it and send the whole batch again; nothing of it was taken"
+MAX_RAW_BYTES = 10_000
+"""So much of a refused record is kept,"""
+MAX_REFUSED_BYTES = 4 << 20
+"""and of all refused ones of one batch; of those beyond it,"""
+MAX_LATE_RAW_BYTES = 200
+"""so much."""
+EARLY_REFUSALS = 10_000
+"""From so many refused records on, a body that is mostly bad is not read to its end."""
+NUM_SHOWN = 3
+
+
+@dataclass
+class Part:
+    """The documents of one batch, and what was left out beside them."""
+
+    records: list[Record] = field(default_factory=list)
+    refused: list[RefusedRecord] = field(default_factory=list)
+    num_bytes: int = 0
+    num_refused_bytes: int = 0
+
+
+@dataclass
+class Tally:
+    """How far the reading of an upload is; written by one thread, read by others."""
+
+    num_documents: int = 0
+    num_refused: int = 0
+    first_reasons: list[str] = field(default_factory=list)
+
+
+def parts_of(
+    entries: Iterable[Entry], limits: BatchLimits, tally: Tally, *, strict: bool, unit: str = "line"
+) -> Iterator[Part]:
+    """Yield an upload's batches: each of at most `limits.documents` documents and about `limits.batch_bytes` bytes.
+
+    One id stands for one text in a batch; a record with another text is refused. The same text twice is fine: the cleaner
+    recognises it.
+
+    Args:
+        entries: The records.
+        limits: How large a batch gets, and which share of the records may be bad.
+        tally: Is kept up to date while reading.
+        strict: One bad record refuses all.
+        unit: What is counted, for messages: `line`, `row` or `document`.
+
+    Raises:
+        InvalidDocuments: Nothing is to be taken: a bad record with `strict`, too many of them, or no document at all.
+    """
+    part, seen = Part(), SeenTexts(unit)
+    for entry in entries:
+        reason = entry.reason if entry.record is None else seen.objection(entry.record, entry.number)
+        if entry.record is None or reason:
+            _refuse(part, tally, entry, reason, unit=unit, strict=strict)
+            if tally.num_refused >= EARLY_REFUSALS:
+                check_share(tally, limits)
+            continue
+        part.records.append(entry.record)
+        part.num_bytes += entry.num_bytes
+        tally.num_documents += 1
+        if len(part.records) == limits.documents or part.num_bytes >= limits.batch_bytes:
+            yield part
+            part, seen = Part(), SeenTexts(unit)
+    check_share(tally, limits)
+    if part.records or part.refused:
+        yield part
+
+
+def check_share(tally: Tally, limits: BatchLimits) -> None:
+    """Let an upload pass that holds a document, and not too many records that are none.
+
+    Raises:
+        InvalidDocuments: It is refused whole.
+    """
+    if not tally.num_documents and not tally.num_refused:
+        raise InvalidDocuments("the batch holds no document", next_step="send one JSON object a line")
+    total = tally.num_documents + tally.num_refused
+    if not tally.num_documents or tally.num_refused > limits.max_refused_share * total:
+        shown = "; ".join(tally.first_reasons)
+        raise InvalidDocuments(
+            f"{shown} ({tally.num_refused:,} of the {total:,} records read cannot be taken)",
+            next_step="correct them and send all again; nothing was taken",
+        )
+
+
+class SeenTexts:
+    """Which text each document id of a batch stands for; two texts under one id leave open which one holds."""
+
+    def __init__(self, unit: str) -> None:
+        """Start with none.
+
+        Args:
+            unit: What is counted, for the message.
+        """
+        self._unit = unit
+        self._first: dict[str, tuple[int, str]] = {}
+
+    def objection(self, record: Record, number: int) -> str:
+        """Take a document, or return why not."""
+        first, text = self._first.setdefault(record.document_id, (number, record.text))
+        if text == record.text:
+            return ""
+        return f"field 'document_id': {record.document_id!r} stands for another text on {self._unit} {first}"
+
+
+def _refuse(part: Part, tally: Tally, entry: Entry, reason: str, *, unit: str, strict: bool) -> None:
+    where = f"{unit} {entry.number}: {reason}"
+    if strict:
+        raise InvalidDocuments(where, next_step=CORRECT)
+    tally.num_refused += 1
+    if len(tally.first_reasons) < NUM_SHOWN:
+        tally.first_reasons.append(where)
+    limit = MAX_RAW_BYTES if part.num_refused_bytes < MAX_REFUSED_BYTES else MAX_LATE_RAW_BYTES
+    raw = entry.raw[:limit]
+    part.num_refused_bytes += len(raw)
+    part.refused.append(
+        RefusedRecord(
+            line=entry.number,
+            reason=reason,
+            raw=raw.decode(errors="replace"),
+            is_cut=entry.is_cut or len(entry.raw) > limit,
+        )
+    )

@@ -1,0 +1,263 @@
+"""From a body in a file to batches that lie ready in another one: synchronous, for a thread, in constant memory.
+
+Nothing is taken here. What was read lies in anonymous temporary files in the state directory, which are gone with the process.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from contracts.corpus import BatchStatistics
+from services.ingest.core.arrivals import Arrival, uploaded
+from services.ingest.core.columns import table_of_records
+from services.ingest.core.entries import Entry, derived_id, json_entries, text_entries, text_entry
+from services.ingest.core.parts import Part, Tally, parts_of
+from services.ingest.core.records import RecordRefused, record_of_fields
+from services.ingest.core.statistics import KnownTexts, Scorer, statistics_of
+from services.ingest.core.unpacking import Compression, unpacked
+from services.ingest.settings import BatchLimits
+from shared.errors import InvalidDocuments
+from shared.shards import SCHEMA, ZSTD_LEVEL
+
+IN_MEMORY_BYTES = 8 << 20
+"""What is smaller needs no file."""
+ROWS_AT_A_TIME = 500
+PARQUET_BUFFER_BYTES = 1 << 20
+"""Column chunks are streamed through a buffer of this size instead of being read whole."""
+
+
+class Format(StrEnum):
+    """What a body holds once it is unpacked."""
+
+    JSONL = "jsonl"
+    TEXT = "text"
+    PARQUET = "parquet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodyKind:
+    """How a body is to be read.
+
+    Attributes:
+        format: What it holds.
+        compression: How it is packed.
+        document_id: Of a plain text that is one document; None: each line is one.
+        strict: One bad record refuses all.
+    """
+
+    format: Format
+    compression: Compression = Compression.NONE
+    document_id: str | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """A batch that lies ready.
+
+    Attributes:
+        shard: Where its documents lie in the staging file, as Parquet: offset and size.
+        refused: Where the records that were left out lie, as JSONL: the same; of size 0 if there are none.
+    """
+
+    arrival: Arrival
+    statistics: BatchStatistics
+    shard: tuple[int, int]
+    refused: tuple[int, int]
+    num_refused: int
+
+
+@dataclass
+class Staging:
+    """The batches of one upload, in order, and the file that they lie in."""
+
+    file: IO[bytes]
+    batches: list[Staged] = field(default_factory=list)
+
+    def read(self, place: tuple[int, int]) -> bytes:
+        """Return a part of the file."""
+        offset, size = place
+        self.file.seek(offset)
+        return self.file.read(size)
+
+    def append(self, data: bytes) -> tuple[int, int]:
+        """Write at the end and return where."""
+        offset = self.file.seek(0, 2)
+        self.file.write(data)
+        return offset, len(data)
+
+    def close(self) -> None:
+        """Forget it all."""
+        self.file.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """Reads bodies.
+
+    Attributes:
+        folder: Where temporary files lie.
+        known: Says which texts the corpus holds; None: nobody is asked.
+        relevance: Says how far texts belong to the domain; None: nobody is asked.
+    """
+
+    folder: Path
+    limits: BatchLimits
+    max_expansion: float
+    known: KnownTexts | None = None
+    relevance: Scorer | None = None
+
+    def scratch(self) -> IO[bytes]:
+        """Return a file without a name: in memory while it is small, and gone when it is closed."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES, mode="w+b", dir=str(self.folder))
+
+    def staged(self, body: IO[bytes], kind: BodyKind, *, domain: str, now: datetime, tally: Tally) -> Staging:
+        """Read a body to its end.
+
+        Args:
+            body: From its beginning on.
+            kind: How it is to be read.
+            domain: Whose documents they are.
+            now: When it arrived.
+            tally: Is kept up to date.
+
+        Raises:
+            InvalidDocuments: It is refused whole.
+        """
+        staging = Staging(self.scratch())
+        try:
+            with ExitStack() as stack:
+                entries = self._entries(body, kind, stack)
+                unit = "row" if kind.format is Format.PARQUET else "line"
+                for part in parts_of(entries, self.limits, tally, strict=kind.strict, unit=unit):
+                    self._stage(staging, part, domain=domain, now=now)
+        except BaseException:
+            staging.close()
+            raise
+        return staging
+
+    def stage(self, staging: Staging, part: Part, arrival: Arrival) -> None:
+        """Put one batch down."""
+        texts = [record.text for record in part.records]
+        statistics = statistics_of(
+            part.records,
+            today=arrival.occurred_at.date(),
+            num_known=self.known.num_known(arrival.domain, texts) if self.known else None,
+            relevance=self.relevance,
+        )
+        refused = b"".join(record.model_dump_json().encode() + b"\n" for record in part.refused)
+        staging.batches.append(
+            Staged(
+                arrival=arrival,
+                statistics=statistics,
+                shard=staging.append(_parquet(part)),
+                refused=staging.append(refused),
+                num_refused=len(part.refused),
+            )
+        )
+
+    def _stage(self, staging: Staging, part: Part, *, domain: str, now: datetime) -> None:
+        if part.records:
+            self.stage(staging, part, uploaded(domain, part.records, now))
+            return
+        # What was refused behind the last document is told beside the batch before.
+        last = staging.batches.pop()
+        lines = b"".join(record.model_dump_json().encode() + b"\n" for record in part.refused)
+        place = staging.append(staging.read(last.refused) + lines)
+        staging.batches.append(
+            Staged(
+                arrival=last.arrival,
+                statistics=last.statistics,
+                shard=last.shard,
+                refused=place,
+                num_refused=last.num_refused + len(part.refused),
+            )
+        )
+
+    def _entries(self, body: IO[bytes], kind: BodyKind, stack: ExitStack) -> Iterator[Entry]:
+        if kind.format is Format.PARQUET:
+            return parquet_entries(self._seekable(body, kind, stack))
+        blocks = unpacked(body, kind.compression, max_expansion=self.max_expansion)
+        if kind.format is Format.JSONL:
+            return json_entries(blocks, max_line_bytes=self.limits.line_bytes)
+        if kind.document_id is None:
+            return text_entries(blocks, max_line_bytes=self.limits.line_bytes)
+        return text_entry(blocks, document_id=kind.document_id)
+
+    def _seekable(self, body: IO[bytes], kind: BodyKind, stack: ExitStack) -> IO[bytes]:
+        if kind.compression is Compression.NONE:
+            return body
+        plain = stack.enter_context(self.scratch())
+        for block in unpacked(body, kind.compression, max_expansion=self.max_expansion):
+            plain.write(block)
+        plain.seek(0)
+        return plain
+
+
+def parquet_entries(body: IO[bytes]) -> Iterator[Entry]:
+    """Yield the rows of a Parquet file whose columns are called like the fields of a document.
+
+    Numbers as ids, timestamps as dates and text as bytes are taken for what they stand for. A document without an id gets one
+    that follows from its text.
+
+    Raises:
+        InvalidDocuments: It is no Parquet file, or has no column `text`.
+    """
+    try:
+        file = pq.ParquetFile(pa.PythonFile(body, mode="r"), pre_buffer=False, buffer_size=PARQUET_BUFFER_BYTES)
+        names = [name for name in file.schema_arrow.names if name in SCHEMA.names]
+        if "text" not in names:
+            shown = ", ".join(file.schema_arrow.names[:20])
+            raise InvalidDocuments(
+                f"there is no column 'text'; the columns are: {shown}",
+                next_step="name the columns like the fields of a document, or send it by `plumb ingest --column text=COLUMN`",
+            )
+        number = 0
+        for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME, columns=names, use_threads=False):
+            num_bytes = batch.nbytes // max(batch.num_rows, 1)
+            columns = {name: _as_field(batch.column(name), name) for name in names}
+            for index in range(batch.num_rows):
+                number += 1
+                yield _row(number, num_bytes, {name: values[index] for name, values in columns.items()})
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, InvalidDocuments) or (isinstance(error, OSError) and error.errno):
+            raise
+        raise InvalidDocuments(
+            f"the body cannot be read as Parquet: {error}", next_step="send the file again; nothing was taken"
+        ) from error
+
+
+def _as_field(column: pa.Array, name: str) -> Sequence[object]:
+    """Return a column's values, cast to what the field has where that is possible without loss."""
+    try:
+        values: list[object] = column.cast(SCHEMA.field(name).type).to_pylist()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        values = column.to_pylist()
+    return values
+
+
+def _row(number: int, num_bytes: int, fields: dict[str, object]) -> Entry:
+    if fields.get("document_id") is None:
+        fields["document_id"] = derived_id(str(fields.get("text") or ""))
+    try:
+        return Entry(number, num_bytes, record_of_fields(fields))
+    except RecordRefused as error:
+        return Entry(number, num_bytes, None, str(error), repr(fields).encode(errors="replace"))
+
+
+def _parquet(part: Part) -> bytes:
+    """Return what `shared.shards.write_table` stores of the same table."""
+    sink = pa.BufferOutputStream()
+    table = table_of_records(part.records)
+    pq.write_table(table, sink, compression="zstd", compression_level=ZSTD_LEVEL, store_schema=False)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
