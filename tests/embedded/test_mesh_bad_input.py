@@ -70,9 +70,10 @@ def kept(live: LiveMesh) -> list[Path]:
     )
 
 
-def test_a_missing_field_over_http_is_named_with_its_line_and_nothing_is_stored(live: LiveMesh) -> None:
+def test_a_missing_field_over_http_is_named_with_its_line_and_with_strict_nothing_is_stored(live: LiveMesh) -> None:
     before = kept(live)
-    response = live.post("ingest", BATCHES, content=document(1, "阿司匹林") + b"\n" + document(2, None), headers=NDJSON)
+    content = document(1, "阿司匹林") + b"\n" + document(2, None)
+    response = live.post("ingest", f"{BATCHES}?strict=true", content=content, headers=NDJSON)
     assert response.status_code == 422
     assert response.headers["content-type"] == "application/problem+json"
     problem = Problem.model_validate_json(response.content)
@@ -110,7 +111,7 @@ def test_a_100_mb_line_over_http_is_refused_and_not_held_in_memory(live: LiveMes
     ingest = live.running("ingest")
     before, rss = ingest.memory_info().rss, [0]
     response = live.post("ingest", BATCHES, content=long_line(rss, ingest), headers=NDJSON)
-    assert response.status_code == 413
+    assert response.status_code == 422
     problem = Problem.model_validate_json(response.content)
     assert "line 1" in problem.detail
     assert problem.next
@@ -124,7 +125,7 @@ def test_a_100_mb_line_in_a_file_is_refused_with_its_place(live: LiveMesh, tmp_p
         file.write(document(1, "第一行") + b"\n" + b'{"document_id": "long", "text": "')
         file.writelines([b"x" * MB] * (LONG_LINE_BYTES // MB))
         file.write(b'"}\n')
-    result = live.plumb("ingest", str(path), "--domain", DOMAIN, columns=400)
+    result = live.plumb("ingest", str(path), "--strict", "--domain", DOMAIN, columns=400)
     assert result.returncode == Exit.BAD_INPUT
     assert f"{path}:2" in result.stderr
     assert "nothing was sent" in result.stderr

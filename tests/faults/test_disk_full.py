@@ -13,6 +13,7 @@ import pytest
 from contracts.corpus import BatchCleaned
 from contracts.topics import BATCH_CLEANED, BATCH_RECEIVED
 from services.cleaner.settings import CorpusRules
+from services.ingest.settings import BatchLimits
 from shared.child import run_child
 from shared.clock import FakeClock
 from shared.corpus import read_shard
@@ -97,6 +98,49 @@ async def test_ingest_says_507_takes_no_batch_by_half_and_goes_on_when_there_is_
         assert len(kept) == len(events) == taken + 1
         for event in events:
             assert len(list(read_shard(ingest.store, event.raw_digest))) == event.num_documents
+
+
+async def test_an_upload_on_a_full_disk_says_507_keeps_what_came_and_goes_on_when_there_is_space(
+    small_disk: Path, telemetry: Telemetry
+) -> None:
+    lines = [
+        json.dumps({"document_id": str(number), "text": base64.b64encode(os.urandom(600)).decode()}).encode() + b"\n"
+        for number in range(200)
+    ]
+    body = b"".join(lines)
+    piece = {"content-type": "application/partial-upload"}
+    ndjson = {"content-type": "application/x-ndjson"}
+    running = ingests.running(small_disk, telemetry, FakeClock(ingests.START), batch=BatchLimits())
+    async with running as ingest, ingest.client() as client:
+        place = (await client.post("/v1/uploads?domain=law", headers=ndjson)).headers["location"]
+        ballast = fill(small_disk)
+        with ballast.open("r+b") as file:
+            file.truncate(ballast.stat().st_size - (48 << 10))
+        answer = await client.patch(place, content=body, headers={**piece, "upload-offset": "0"})
+        assert answer.status_code == 507
+        assert answer.headers["retry-after"]
+        offset = int((await client.head(place)).headers["upload-offset"])
+        assert 0 < offset < len(body), "what there was space for is kept"
+        assert list(ingest.store.ref_names("")) == []
+        ballast.unlink()
+        headers = {**piece, "upload-offset": str(offset), "upload-complete": "?1"}
+        # The body, its batches and their artifacts together are more than the disk has: complete, and not taken.
+        reserve = small_disk / "reserve"
+        reserve.write_bytes(bytes(280 << 10))
+        answer = await client.patch(place, content=body[offset:], headers=headers)
+        assert answer.status_code == 507
+        assert ingest.events == []
+        assert list(ingest.store.ref_names("batches")) == []
+        assert half_files(small_disk) == []
+        reserve.unlink()
+        headers["upload-offset"] = (await client.head(place)).headers["upload-offset"]
+        rest = body[int(headers["upload-offset"]) :]
+        answer = await client.patch(place, content=rest, headers=headers)
+        assert answer.status_code == 201, answer.text
+        texts = [
+            document.document_id for event in ingest.events for document in read_shard(ingest.store, event.raw_digest)
+        ]
+        assert texts == [str(number) for number in range(200)]
 
 
 async def test_the_cleaner_waits_says_why_and_cleans_when_there_is_space(
