@@ -100,7 +100,7 @@ class BatchStatistics(Contract):
         num_dated: Documents with a date of publication,
         num_fresh: and those of them that were published within two years before the batch arrived.
         num_repeated: Documents whose text another one of the same batch has before.
-        num_known: Documents whose text the corpus holds word for word already; None: it was not looked.
+        num_known: Documents whose text an accepted batch of the domain had before, word for word; None: it was not looked.
         num_bigrams: Pairs of neighbouring characters,
         num_distinct_bigrams: and how many different ones, estimated; of several batches, the sum of each one's.
         relevance: How far the texts belong to the domain, 0 to 1; None: nothing could say.

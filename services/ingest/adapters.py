@@ -66,6 +66,11 @@ class KeptBatch(Contract):
     reasons: tuple[str, ...] = ()
     decision: Decision | None = None
 
+    def saying(self, *, num_known: int) -> "KeptBatch":
+        """Return it with how many of its texts the domain had before."""
+        statistics = self.event.statistics.model_copy(update={"num_known": num_known})
+        return self.model_copy(update={"event": self.event.model_copy(update={"statistics": statistics})})
+
     @property
     def place(self) -> str:
         """The ref that it has in its state."""
@@ -105,6 +110,21 @@ class Batches:
     def find_rejected(self, batch_id: UUID) -> KeptBatch | None:
         """Return a batch that a person turned down."""
         return self._read(f"{REJECTED}/{batch_id}")
+
+    def accepted(self, domain: str) -> Iterator[KeptBatch]:
+        """Yield a domain's accepted batches. A listing: not for what is done often."""
+        found = (self._read(name) for name in self.store.ref_names(f"{KEPT}/{domain}"))
+        return (batch for batch in found if batch)
+
+    def find_anywhere(self, batch_id: UUID, domains: Iterable[str]) -> KeptBatch | None:
+        """Return a batch whose domain is not known."""
+        places = (
+            f"{HELD}/{batch_id}",
+            f"{REJECTED}/{batch_id}",
+            *(f"{KEPT}/{domain}/{batch_id}" for domain in domains),
+        )
+        found = (self._read(place) for place in places)
+        return next((batch for batch in found if batch), None)
 
     def mark(self, upload_id: UUID, upload: Upload) -> None:
         """Take an upload: from here on all its batches survive."""

@@ -13,6 +13,7 @@ from services.ingest.api import decisions as decisions_api
 from services.ingest.api import uploads as uploads_api
 from services.ingest.core.parts import Tally
 from services.ingest.deciding import Decisions
+from services.ingest.known import KnownTexts
 from services.ingest.reading import BodyKind, Reader
 from services.ingest.receipts import receipt_of
 from services.ingest.run import Intake
@@ -43,15 +44,17 @@ def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> Fa
     reader = Reader(
         folder=settings.state_dir / "incoming", limits=settings.batch, max_expansion=settings.upload.max_expansion
     )
+    known = KnownTexts(settings.state_dir / "known-texts", batches)
     intake = Intake(
-        bus, telemetry, batches=batches, references=references, rules=settings.hold, reader=reader, clock=clock
-    )
+        bus, telemetry, batches=batches, references=references, known=known, rules=settings.hold, reader=reader,
+        clock=clock,
+    )  # fmt: skip
 
     async def take(body: IO[bytes], kind: BodyKind, domain: str, tally: Tally) -> UploadReceipt:
         return receipt_of(await intake.take(body, kind, domain=domain, tally=tally))
 
     uploads = Uploads(settings.state_dir / "uploads", settings.upload, take, clock)
-    decisions = Decisions(intake, batches=batches, references=references, clock=clock)
+    decisions = Decisions(intake, batches=batches, references=references, known=known, clock=clock)
     handlers.register(bus, intake=intake)
 
     async def keep_house() -> None:

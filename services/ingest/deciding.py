@@ -7,6 +7,7 @@ from uuid import UUID
 
 from contracts.api import BatchDecision
 from services.ingest.adapters import Batches, Decision, KeptBatch, References
+from services.ingest.known import KnownTexts
 from services.ingest.run import Intake
 from shared.clock import Clock
 from shared.errors import RequestRefused
@@ -17,10 +18,13 @@ log = logging.getLogger(__name__)
 class Decisions:
     """The held batches, and what becomes of them."""
 
-    def __init__(self, intake: Intake, *, batches: Batches, references: References, clock: Clock) -> None:
+    def __init__(
+        self, intake: Intake, *, batches: Batches, references: References, known: KnownTexts, clock: Clock
+    ) -> None:
         self._intake = intake
         self._batches = batches
         self._references = references
+        self._known = known
         self._clock = clock
 
     async def held(self) -> list[KeptBatch]:
@@ -34,8 +38,7 @@ class Decisions:
             RequestRefused: 404, it does not wait.
             TransientError: It is accepted, but the broker cannot be reached at the moment.
         """
-        accepted = await asyncio.to_thread(self._decide, batch_id, decision, "accepted")
-        await asyncio.to_thread(self._references.add, accepted.event.domain, [accepted.event.statistics])
+        accepted = await asyncio.to_thread(self._accepted, batch_id, decision)
         await self._intake.announce([accepted])
         return accepted
 
@@ -63,6 +66,13 @@ class Decisions:
                 next_step="check the id; `plumb ingest` prints it",
             )  # fmt: skip
         return await asyncio.to_thread(self._batches.store.read_bytes, digest)
+
+    def _accepted(self, batch_id: UUID, decision: BatchDecision) -> KeptBatch:
+        accepted = self._decide(batch_id, decision, "accepted")
+        event = accepted.event
+        self._references.add(event.domain, [event.statistics])
+        self._known.include(event.domain, event.batch_id, event.raw_digest)
+        return accepted
 
     def _decide(self, batch_id: UUID, decision: BatchDecision, state: Literal["accepted", "rejected"]) -> KeptBatch:
         held = self._batches.find_held(batch_id)

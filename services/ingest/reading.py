@@ -6,7 +6,7 @@ Nothing is taken here. What was read lies in anonymous temporary files in the st
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -19,9 +19,10 @@ from contracts.corpus import BatchStatistics
 from services.ingest.core.arrivals import Arrival, uploaded
 from services.ingest.core.columns import table_of_records
 from services.ingest.core.entries import Entry, derived_id, json_entries, text_entries, text_entry
+from services.ingest.core.known import text_hashes
 from services.ingest.core.parts import Part, Tally, parts_of
 from services.ingest.core.records import RecordRefused, record_of_fields
-from services.ingest.core.statistics import KnownTexts, Scorer, statistics_of
+from services.ingest.core.statistics import Scorer, statistics_of
 from services.ingest.core.unpacking import Compression, unpacked
 from services.ingest.settings import BatchLimits
 from shared.errors import InvalidDocuments
@@ -66,12 +67,14 @@ class Staged:
     Attributes:
         shard: Where its documents lie in the staging file, as Parquet: offset and size.
         refused: Where the records that were left out lie, as JSONL: the same; of size 0 if there are none.
+        hashes: Where the hashes of its texts lie.
     """
 
     arrival: Arrival
     statistics: BatchStatistics
     shard: tuple[int, int]
     refused: tuple[int, int]
+    hashes: tuple[int, int]
     num_refused: int
 
 
@@ -105,14 +108,12 @@ class Reader:
 
     Attributes:
         folder: Where temporary files lie.
-        known: Says which texts the corpus holds; None: nobody is asked.
         relevance: Says how far texts belong to the domain; None: nobody is asked.
     """
 
     folder: Path
     limits: BatchLimits
     max_expansion: float
-    known: KnownTexts | None = None
     relevance: Scorer | None = None
 
     def scratch(self) -> IO[bytes]:
@@ -151,7 +152,6 @@ class Reader:
         statistics = statistics_of(
             part.records,
             today=arrival.occurred_at.date(),
-            num_known=self.known.num_known(arrival.domain, texts) if self.known else None,
             relevance=self.relevance,
         )
         refused = b"".join(record.model_dump_json().encode() + b"\n" for record in part.refused)
@@ -161,6 +161,7 @@ class Reader:
                 statistics=statistics,
                 shard=staging.append(_parquet(part)),
                 refused=staging.append(refused),
+                hashes=staging.append(text_hashes(texts).tobytes()),
                 num_refused=len(part.refused),
             )
         )
@@ -173,15 +174,7 @@ class Reader:
         last = staging.batches.pop()
         lines = b"".join(record.model_dump_json().encode() + b"\n" for record in part.refused)
         place = staging.append(staging.read(last.refused) + lines)
-        staging.batches.append(
-            Staged(
-                arrival=last.arrival,
-                statistics=last.statistics,
-                shard=last.shard,
-                refused=place,
-                num_refused=last.num_refused + len(part.refused),
-            )
-        )
+        staging.batches.append(replace(last, refused=place, num_refused=last.num_refused + len(part.refused)))
 
     def _entries(self, body: IO[bytes], kind: BodyKind, stack: ExitStack) -> Iterator[Entry]:
         if kind.format is Format.PARQUET:

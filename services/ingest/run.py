@@ -16,8 +16,10 @@ from services.ingest.adapters import Batches, KeptBatch, References, Upload
 from services.ingest.core.arrivals import submitted, upload_id_of
 from services.ingest.core.entries import Entry
 from services.ingest.core.judging import Held, judge
+from services.ingest.core.known import hashes_of_bytes
 from services.ingest.core.parts import Tally, parts_of
 from services.ingest.core.records import record_of_document
+from services.ingest.known import KnownTexts, Taking
 from services.ingest.reading import BodyKind, Reader, Staged, Staging
 from services.ingest.settings import HoldRules
 from services.ingest.spooling import storage_errors
@@ -47,6 +49,7 @@ class Intake:
         *,
         batches: Batches,
         references: References,
+        known: KnownTexts,
         rules: HoldRules,
         reader: Reader,
         clock: Clock,
@@ -58,6 +61,7 @@ class Intake:
             telemetry: Counts.
             batches: Where batches are kept.
             references: What each domain got so far.
+            known: Which texts.
             rules: When a batch is held.
             reader: Reads bodies.
             clock: The wall clock.
@@ -66,6 +70,7 @@ class Intake:
         self._telemetry = telemetry
         self._batches = batches
         self._references = references
+        self._known = known
         self._rules = rules
         self._reader = reader
         self._clock = clock
@@ -171,7 +176,7 @@ class Intake:
 
     def _keep(self, staging: Staging, domain: str, traceparent: str | None) -> tuple[list[KeptBatch], list[KeptBatch]]:
         """Keep an upload; return all its batches, and those that were not known before."""
-        fresh: dict[str, KeptBatch] = {}
+        fresh: dict[str, tuple[KeptBatch, Staged]] = {}
         known: dict[str, KeptBatch] = {}
         order = [str(staged.arrival.batch_id) for staged in staging.batches]
         for key, staged in zip(order, staging.batches, strict=True):
@@ -179,12 +184,13 @@ class Intake:
             if found is not None:
                 known[key] = _same(found, staged.arrival.content_digest)
             else:
-                fresh[key] = self._stored(staging, staged, traceparent)
+                fresh[key] = self._stored(staging, staged, traceparent), staged
         with self._keeping:
-            judged = self._judged(domain, list(fresh.values()))
-            if judged:
-                upload_id = upload_id_of(batch.event.batch_id for batch in judged)
-                self._batches.mark(upload_id, Upload(batches=tuple(judged)))
+            with self._known.taking(domain) as texts:
+                judged = self._judged(domain, list(fresh.values()), staging, texts)
+                if judged:
+                    upload_id = upload_id_of(batch.event.batch_id for batch in judged)
+                    self._batches.mark(upload_id, Upload(batches=tuple(judged)))
             kept = [_same(self._batches.keep(batch), batch.content_digest) for batch in judged]
             new = [batch for batch in kept if any(batch is one for one in judged)]
             accepted = [batch.event.statistics for batch in new if batch.state == "accepted"]
@@ -205,17 +211,22 @@ class Intake:
             refused_digest=refused_digest,
         )
 
-    def _judged(self, domain: str, batches: Sequence[KeptBatch]) -> list[KeptBatch]:
+    def _judged(
+        self, domain: str, batches: Sequence[tuple[KeptBatch, Staged]], staging: Staging, texts: Taking
+    ) -> list[KeptBatch]:
         """Return the batches with their state, each compared with what the domain had before it, this upload's included."""
         if not batches:
             return []
         reference, judged = self._references.of(domain), []
-        for batch in batches:
+        for stored, staged in batches:
+            hashes = hashes_of_bytes(staging.read(staged.hashes))
+            batch = stored.saying(num_known=texts.count(hashes))
             verdict = judge(batch.event.statistics, reference, self._rules)
             if isinstance(verdict, Held):
                 judged.append(batch.model_copy(update={"state": "held", "reasons": verdict.reasons}))
             else:
                 judged.append(batch)
+                texts.add(hashes)
                 reference = reference.plus(batch.event.statistics, self._rules)
         return judged
 

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import cache, reduce
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,23 +54,12 @@ Scorer = Callable[[Sequence[str]], float]
 """Says how far texts belong to the domain, 0 to 1."""
 
 
-class KnownTexts(Protocol):
-    """The corpus, asked which texts it holds."""
-
-    def num_known(self, domain: str, texts: Sequence[str]) -> int | None:
-        """Return how many of the texts the corpus holds word for word; None: it cannot be asked."""
-        ...
-
-
-def statistics_of(
-    records: Sequence[Record], *, today: date, num_known: int | None = None, relevance: Scorer | None = None
-) -> BatchStatistics:
-    """Return what a batch is like.
+def statistics_of(records: Sequence[Record], *, today: date, relevance: Scorer | None = None) -> BatchStatistics:
+    """Return what a batch is like, all but `num_known`: that depends on the batches before it.
 
     Args:
         records: Its documents.
         today: The day on which it arrived; what is fresh counts from there.
-        num_known: How many of its texts the corpus holds already.
         relevance: Says how far texts belong to the domain.
     """
     texts = [record.text for record in records]
@@ -98,7 +86,6 @@ def statistics_of(
         num_dated=len(dates),
         num_fresh=sum(1 for day in dates if day > today - FRESH_FOR),
         num_repeated=len(texts) - len(set(texts)),
-        num_known=num_known,
         num_bigrams=bigrams.num,
         num_distinct_bigrams=bigrams.num_distinct,
         relevance=relevance(texts) if relevance and texts else None,

@@ -124,13 +124,13 @@ def test_dates_labels_sources_and_repetitions() -> None:
         Record(document_id="2", text="x", published_on=date(2024, 6, 1), label="a", licence="CC0-1.0"),
         Record(document_id="3", text="y"),
     ]
-    found = statistics_of(records, today=TODAY, num_known=1, relevance=lambda texts: len(texts) / 10)
+    found = statistics_of(records, today=TODAY, relevance=lambda texts: len(texts) / 10)
     assert (found.num_dated, found.num_fresh, fresh_share(found)) == (2, 1, 0.5)
     assert found.labels == {"a": 2, "b": 1, "c": 1}
     assert (found.sources, found.licences) == ({"s": 1}, {"CC0-1.0": 1})
-    assert (found.num_repeated, found.num_known, found.relevance) == (1, 1, 0.3)
+    assert (found.num_repeated, found.num_known, found.relevance) == (1, None, 0.3)
     assert fresh_share(of("x")) is None
-    two = merged([found, found.model_copy(update={"relevance": 0.9, "num_documents": 1})])
+    two = merged([found, found.model_copy(update={"relevance": 0.9, "num_documents": 1, "num_known": 2})])
     assert (two.num_known, two.relevance) == (2, pytest.approx((0.3 * 3 + 0.9) / 4))
 
 
