@@ -58,6 +58,7 @@ def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> Fa
     handlers.register(bus, intake=intake)
 
     async def keep_house() -> None:
+        await intake.announce_late()
         await uploads.go_on()
         await uploads.expire()
         await intake.forget_cleaned()

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from typing import IO, TypeVar
+from uuid import UUID
 
 from aiokafka.errors import KafkaError
 from faststream.exceptions import IncorrectState
@@ -77,6 +78,7 @@ class Intake:
         self._readings = asyncio.Semaphore(READINGS_AT_ONCE)
         # Judging and keeping are one step: of two that come at the same moment the later one is compared with the earlier.
         self._keeping = threading.Lock()
+        self._unannounced: dict[UUID, KeptBatch] = {}
 
     async def take(self, body: IO[bytes], kind: BodyKind, *, domain: str, tally: Tally) -> list[KeptBatch]:
         """Keep an upload and announce those of its batches that are like what the domain got so far.
@@ -119,17 +121,26 @@ class Intake:
         Raises:
             TransientError: The broker cannot be reached at the moment.
         """
-        for batch in kept:
-            if batch.state != "accepted":
-                continue
+        accepted = {batch.event.batch_id: batch for batch in kept if batch.state == "accepted"}
+        self._unannounced |= accepted
+        for batch_id, batch in accepted.items():
             try:
                 await self._bus.publish(BATCH_RECEIVED, batch.event, traceparent=batch.traceparent)
             except (KafkaError, IncorrectState) as error:
                 msg = f"batch {batch.event.batch_id} is kept, but the broker cannot be told of it: {error!r}"
                 raise TransientError(
                     msg,
-                    next_step="send the same batch again, which adds nothing twice; or wait for ingest's next start",
+                    next_step="wait until it is back: ingest tells it then; or send the same batch again, which adds nothing",
                 ) from error
+            self._unannounced.pop(batch_id, None)
+
+    async def announce_late(self) -> None:
+        """Announce what is kept and could not be announced when it came."""
+        try:
+            await self.announce(list(self._unannounced.values()))
+        except TransientError as error:
+            extra = {"batches": len(self._unannounced), "error": str(error)}
+            log.warning("batches wait for the broker", extra=extra)
 
     async def announce_again(self) -> None:
         """Announce what the cleaner has not finished: a broker that lost its contents in a restart loses no batch."""

@@ -199,11 +199,17 @@ async def test_without_a_broker_the_answer_says_what_to_do_and_the_batch_is_kept
         patched.setattr(ingest.bus, "publish", away)
         async with ingest.client() as client:
             answer = await client.post(URL, content=LINE.encode(), headers=NDJSON)
+        await ingest.intake.announce_late()
+    assert "batches wait for the broker" in caplog.messages
     assert problem_of(answer).status == 503
     assert answer.headers["retry-after"] == "1"
     assert "send the same batch again" in str(problem_of(answer).next)
+    assert ingest.events == []
+    for _ in range(2):
+        await ingest.intake.announce_late()
+        assert len(ingest.events) == 1, "once, without anybody sending it again"
     await ingest.intake.announce_again()
-    assert len(ingest.events) == 1
+    assert len({event.event_id for event in ingest.events}) == 1, "and at the next start, as long as it is not cleaned"
 
 
 async def test_one_upload_too_many_is_asked_to_come_back(tmp_path: Path, telemetry: Telemetry):
