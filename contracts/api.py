@@ -102,6 +102,52 @@ class RefusedRecord(Contract):
     is_cut: bool = False
 
 
+class StatisticsFigures(Contract):
+    """What statistics come to.
+
+    Attributes:
+        mean_chars: Characters (code points) a document.
+        median_chars: What half of the documents do not exceed, within a factor of the square root of 2.
+        fresh_share: Of the dated documents, those that were published within two years before they came; None: none is dated.
+        known_share: Documents whose text the domain had before; None: it was not looked.
+        repeated_share: Documents whose text their own batch has before.
+        topic_bits: Diversity of topics: the entropy of the labels, 0 of one label, log2(n) of n equally frequent ones.
+        source_bits: The same of the sources.
+    """
+
+    mean_chars: float = 0.0
+    median_chars: float = 0.0
+    fresh_share: float | None = None
+    known_share: float | None = None
+    repeated_share: float = 0.0
+    topic_bits: float = 0.0
+    source_bits: float = 0.0
+
+
+class BatchView(BatchReceipt):
+    """A batch as it is stored: what it holds and what became of it.
+
+    Attributes:
+        source: How it came.
+        decided_by: Who accepted or rejected it when it was held.
+    """
+
+    received_at: AwareDatetime
+    source: Literal["http", "kafka"]
+    decided_by: str | None = None
+    statistics: BatchStatistics
+    figures: StatisticsFigures
+
+
+class DomainStatistics(Contract):
+    """What a domain got so far: its accepted batches together."""
+
+    domain: Domain
+    num_batches: int
+    statistics: BatchStatistics
+    figures: StatisticsFigures
+
+
 class HeldBatch(Contract):
     """A batch that waits for a person.
 

@@ -7,7 +7,7 @@ reads what is outstanding instead of every batch that there ever was.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Literal
 from uuid import UUID
 
@@ -209,10 +209,9 @@ class References:
         data = self._store.read_ref(f"{REFERENCES}/{domain}")
         return Reference.model_validate_json(data) if data else Reference()
 
-    def all(self) -> Mapping[str, Reference]:
-        """Return it of all domains."""
-        domains = [name.rpartition("/")[2] for name in self._store.ref_names(REFERENCES)]
-        return {domain: self.of(domain) for domain in domains}
+    def domains(self) -> list[str]:
+        """Return the domains that got something."""
+        return [name.rpartition("/")[2] for name in self._store.ref_names(REFERENCES)]
 
     def add(self, domain: str, accepted: Iterable[BatchStatistics]) -> None:
         """Count accepted batches in; another process that does so at the same moment loses nothing.

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from contracts.api import BatchDecision
 from services.ingest.adapters import Batches, Decision, KeptBatch, References
+from services.ingest.core.judging import Reference
 from services.ingest.known import KnownTexts
 from services.ingest.run import Intake
 from shared.clock import Clock
@@ -30,6 +31,28 @@ class Decisions:
     async def held(self) -> list[KeptBatch]:
         """Return what waits, oldest first."""
         return await asyncio.to_thread(self._batches.held)
+
+    async def find(self, batch_id: UUID) -> KeptBatch:
+        """Return a batch, whatever became of it.
+
+        Raises:
+            RequestRefused: 404, there is none.
+        """
+
+        def found() -> KeptBatch | None:
+            return self._batches.find_anywhere(batch_id, self._references.domains())
+
+        batch = await asyncio.to_thread(found)
+        if batch is None:
+            raise RequestRefused(
+                404, "unknown-batch", "No such batch", f"there is no batch {batch_id}",
+                next_step="check the id; `plumb ingest` prints it",
+            )  # fmt: skip
+        return batch
+
+    async def reference(self, domain: str) -> Reference:
+        """Return what a domain got so far."""
+        return await asyncio.to_thread(self._references.of, domain)
 
     async def accept(self, batch_id: UUID, decision: BatchDecision) -> KeptBatch:
         """Let a held batch go on: its statistics count from now on, and the mesh is told.

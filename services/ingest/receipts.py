@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
-from contracts.api import BatchReceipt, HeldBatch, UploadReceipt
+from contracts.api import BatchReceipt, BatchView, DomainStatistics, HeldBatch, UploadReceipt
 from services.ingest.adapters import KeptBatch
+from services.ingest.core.judging import Reference
+from services.ingest.core.statistics import figures_of
 
 
 def receipt_of(kept: Sequence[KeptBatch]) -> UploadReceipt:
@@ -38,6 +40,29 @@ def held_of(batch: KeptBatch) -> HeldBatch:
         num_bytes=event.num_bytes,
         reasons=batch.reasons,
         statistics=event.statistics,
+    )
+
+
+def view_of(batch: KeptBatch) -> BatchView:
+    """Return all that is known of a batch."""
+    event = batch.event
+    return BatchView(
+        **_receipt(batch).model_dump(),
+        received_at=event.occurred_at,
+        source=event.source,
+        decided_by=batch.decision.by if batch.decision else None,
+        statistics=event.statistics,
+        figures=figures_of(event.statistics),
+    )
+
+
+def domain_statistics_of(domain: str, reference: Reference) -> DomainStatistics:
+    """Return what a domain got so far."""
+    return DomainStatistics(
+        domain=domain,
+        num_batches=reference.num_batches,
+        statistics=reference.total,
+        figures=figures_of(reference.total),
     )
 
 

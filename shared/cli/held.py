@@ -13,13 +13,15 @@ from rich.table import Table
 
 from contracts.api import BatchDecision, BatchReceipt, HeldBatch, HeldBatches
 from shared.cli import screen
+from shared.cli.batch_statistics import statistics
 from shared.cli.client import answer_of, check, client_of, daemon, request_of
 from shared.cli.errors import ArgumentRefused
 from shared.cli.options import DEFAULT_STATE_DIR, AsJson, StateDir, checked_domain
 from shared.cli.target import target_of
 from shared.embedded.layout import layout_of
 
-group = typer.Typer(no_args_is_help=True, help="Batches that wait for you, and what was refused.")
+group = typer.Typer(no_args_is_help=True, help="What batches hold, which wait for you, and what was refused.")
+group.command()(statistics)
 
 BatchId = Annotated[UUID, typer.Argument(metavar="ID", help="A batch's id, as `plumb ingest` prints it.")]
 BatchIds = Annotated[

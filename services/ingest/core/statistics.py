@@ -12,6 +12,7 @@ from functools import cache, reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.api import StatisticsFigures
 from contracts.corpus import BatchStatistics
 from services.ingest.core.records import Record
 
@@ -119,6 +120,22 @@ def diversity(counts: Mapping[str, int]) -> float:
 def fresh_share(statistics: BatchStatistics) -> float | None:
     """Return the share of the dated documents that were published within two years; None: none is dated."""
     return statistics.num_fresh / statistics.num_dated if statistics.num_dated else None
+
+
+def figures_of(statistics: BatchStatistics) -> StatisticsFigures:
+    """Return what statistics come to; of no documents, zeros."""
+    num_documents = statistics.num_documents
+    if not num_documents:
+        return StatisticsFigures()
+    return StatisticsFigures(
+        mean_chars=statistics.num_chars / num_documents,
+        median_chars=length_quantile(statistics, 0.5),
+        fresh_share=fresh_share(statistics),
+        known_share=None if statistics.num_known is None else statistics.num_known / num_documents,
+        repeated_share=statistics.num_repeated / num_documents,
+        topic_bits=diversity(statistics.labels),
+        source_bits=diversity(statistics.sources),
+    )
 
 
 def _merged(one: BatchStatistics, other: BatchStatistics) -> BatchStatistics:

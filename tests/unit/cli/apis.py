@@ -15,11 +15,13 @@ from contracts.api import (
     AlertStatus,
     BatchDecision,
     BatchReceipt,
+    BatchView,
     ClassifyAnswer,
     ClassifyRequest,
     CompleteDone,
     CompleteRequest,
     DeadLetterCount,
+    DomainStatistics,
     DomainStatus,
     EventRecord,
     HeldBatch,
@@ -29,6 +31,7 @@ from contracts.api import (
     RefusedRecord,
     RollbackRequest,
     StageStatus,
+    StatisticsFigures,
     TrafficStatus,
     TrainNowRequest,
     UploadReceipt,
@@ -37,6 +40,7 @@ from contracts.api import (
     WhySpan,
     WhyStep,
 )
+from contracts.corpus import BatchStatistics
 from contracts.evaluation import Score
 from contracts.lookup import LogLine, LogLines, LogPatternCount, LogPatterns, TraceSpan, TraceView
 from contracts.release import Candidate, Cause, Phase, ReleaseState, Rollout, Route
@@ -45,6 +49,14 @@ NOW = datetime(2025, 6, 1, 12, 0, tzinfo=UTC)
 SERVING, CANDIDATE = "a" * 64, "b" * 64
 TRACE = "c" * 32
 EVENT_ID = UUID(int=7)
+STATISTICS = BatchStatistics(
+    num_documents=300,
+    num_chars=3_000,
+    languages={"zh": 299, "en": 1},
+    labels={f"[label] {n}": 1 for n in range(10)},
+    num_dated=40,
+)
+FIGURES = StatisticsFigures(mean_chars=10, median_chars=8, fresh_share=0.25, known_share=0.5, topic_bits=3.32)
 
 
 @dataclass
@@ -175,6 +187,18 @@ def _add_batches(app: FastAPI, apis: Apis) -> None:
     @app.get("/v1/batches/held")
     async def held() -> HeldBatches:
         return HeldBatches(batches=apis.held)
+
+    @app.get("/v1/batches/{batch_id}")
+    async def batch(batch_id: UUID) -> BatchView:
+        return BatchView(
+            batch_id=batch_id, event_id=EVENT_ID, domain="law", num_documents=300, num_bytes=9_000, num_refused_documents=2,
+            state="rejected", reasons=("rejected by Lin: a novel",), received_at=NOW, source="http", decided_by="Lin",
+            statistics=STATISTICS, figures=FIGURES,
+        )  # fmt: skip
+
+    @app.get("/v1/domains/{domain}/statistics")
+    async def statistics(domain: str) -> DomainStatistics:
+        return DomainStatistics(domain=domain, num_batches=7, statistics=STATISTICS, figures=StatisticsFigures())
 
     @app.post("/v1/batches/{batch_id}/{verb}")
     async def decide(batch_id: UUID, verb: str, _: BatchDecision) -> BatchReceipt:

@@ -175,3 +175,15 @@ def test_refused_records_are_printed_or_written(terminal: Terminal, tmp_path: Pa
     path = tmp_path / "refused.jsonl"
     assert "1 records in" in terminal.plumb("batches", "refused", str(ID), "--output", str(path)).stdout
     assert json.loads(path.read_text())["line"] == 3
+
+
+def test_what_a_batch_holds_and_what_a_domain_got_is_shown(terminal: Terminal) -> None:
+    shown = terminal.plumb("batches", "statistics", str(ID)).stdout
+    assert "rejected by Lin" in shown
+    assert "zh 99.7%, en 0.3%" in shown
+    assert "[label] 7 10.0% and 2 more; diversity 3.3 bits" in shown
+    assert "25.0% of 40 dated ones" in shown
+    assert "known before, word for word" in shown
+    assert json.loads(terminal.plumb("batches", "statistics", str(ID), "--json").stdout)["num_refused_documents"] == 2
+    assert "medicine, 7 accepted batches" in terminal.plumb("batches", "statistics", "--domain", "medicine").stdout
+    assert terminal.apis.bodies[-1][0] == "/v1/domains/medicine/statistics"

@@ -5,11 +5,20 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
 
-from contracts.api import BatchReceipt, HeldBatch, HeldBatches, UploadReceipt
+from contracts.api import (
+    BatchReceipt,
+    BatchView,
+    DomainStatistics,
+    HeldBatch,
+    HeldBatches,
+    StatisticsFigures,
+    UploadReceipt,
+)
 from contracts.corpus import DocumentsSubmitted
 from contracts.topics import DOCUMENTS_SUBMITTED
 from services.ingest.adapters import Batches
@@ -149,3 +158,37 @@ async def test_events_are_held_too_and_a_long_upload_only_where_it_differs(tmp_p
         assert [batch.state for batch in mixed.batches] == ["accepted", "held"]
         assert len(await waiting(client)) == 2
         assert ingest.events[-1].batch_id == mixed.batches[0].batch_id
+
+
+async def test_statistics_of_a_batch_and_of_all_that_a_domain_got(tmp_path: Path, telemetry: Telemetry):
+    async with started(tmp_path, telemetry) as (_, client):
+        await usual(client)
+        dated = [
+            {
+                "document_id": "a",
+                "text": ARTICLES[0],
+                "label": "民法商法",
+                "source": "全国人大",
+                "published_on": "2025-01-01",
+            },
+            {"document_id": "b", "text": "新的一条。", "label": "刑法", "published_on": "2019-01-01"},
+        ]
+        body = "\n".join(json.dumps(one) for one in dated) + "\nno json"
+        receipt = await handed_over(client, body.encode())
+        view = BatchView.model_validate_json((await client.get(f"/v1/batches/{receipt.batch_id}")).content)
+        whole = DomainStatistics.model_validate_json((await client.get("/v1/domains/law/statistics")).content)
+        none = DomainStatistics.model_validate_json((await client.get("/v1/domains/medicine/statistics")).content)
+        missing = await client.get(f"/v1/batches/{UUID(int=0)}")
+        held = await handed_over(client, lines(NOVEL))
+        assert (await decided(client, held.batch_id, "reject")).status_code == 200
+        rejected = BatchView.model_validate_json((await client.get(f"/v1/batches/{held.batch_id}")).content)
+    assert (view.state, view.num_documents, view.num_refused_documents, view.source) == ("accepted", 2, 1, "http")
+    assert view.statistics.labels == {"民法商法": 1, "刑法": 1}
+    figures = view.figures
+    assert (figures.topic_bits, figures.source_bits, figures.fresh_share, figures.known_share) == (1, 0, 0.5, 0.5)
+    assert (whole.num_batches, whole.statistics.num_documents, whole.statistics.num_known) == (4, 32, 1)
+    assert whole.figures.known_share == 1 / 32
+    assert (none.num_batches, none.figures) == (0, StatisticsFigures())
+    assert problem_of(missing).status == 404
+    assert (rejected.state, rejected.decided_by) == ("rejected", "Lin")
+    assert rejected.statistics.num_documents == len(NOVEL)
