@@ -60,6 +60,8 @@ class HoldRules(Group):
     """Of its characters."""
     max_label_distance: Share = 0.8
     """Of its labels."""
+    min_labels_ratio: Share = 0.25
+    """With fewer labels than this share of a usual batch's documents it is not judged by their mix: one law has one label."""
     max_foreign_labels: Share = 0.5
     """Labelled documents whose label the domain has never seen."""
     max_distinct_bigrams: Share = 0.9

@@ -202,7 +202,11 @@ def _distant(statistics: BatchStatistics, reference: Reference, rules: HoldRules
         "characters": rules.max_character_distance,
         "labels": rules.max_label_distance,
     }
+    usual_size = reference.total.num_documents / reference.num_batches
+    says_little = sum(statistics.labels.values()) < rules.min_labels_ratio * usual_size
     for name, distance in distances(statistics, reference.total, rules).items():
+        if name == "labels" and says_little:
+            continue
         spread = reference.spreads.get(name, Spread())
         usual = spread.mean + rules.num_deviations * spread.deviation if spread.count >= MIN_DEVIATIONS_FROM else 0.0
         limit = max(limits[name], usual)

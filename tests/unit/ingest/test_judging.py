@@ -114,7 +114,7 @@ def test_a_foreign_batch_is_held_with_the_reason(kind: str, reference) -> None:
     assert reason in {one.partition(":")[0] for one in verdict.reasons}
 
 
-@pytest.mark.parametrize("size", [300, 1_000, 4_500])
+@pytest.mark.parametrize("size", [300, 1_000, 2_000, 4_500])
 @pytest.mark.parametrize("is_shuffled", [False, True])
 def test_statutes_are_not_held_however_they_are_cut(size: int, is_shuffled: bool) -> None:
     documents = list(statutes().first)
@@ -133,6 +133,8 @@ def test_one_law_at_a_time_is_no_other_label_mix_where_it_always_was_so() -> Non
     verdict = judge(one_label, mixed, RULES)
     assert isinstance(verdict, Held)
     assert [reason.partition(":")[0] for reason in verdict.reasons] == ["labels"]
+    few = statistics_of(with_texts([one.text for one in statutes().first[:70]], "刑法"), today=TODAY)
+    assert isinstance(judge(few, mixed, RULES), Accepted), "a short law beside batches of 300"
 
 
 def test_nothing_is_held_before_there_is_enough_to_compare_with_or_if_it_is_off() -> None:
