@@ -32,7 +32,9 @@ class UploadLimits(Group):
     max_expansion: Annotated[float, Field(ge=1)] = 100.0
     """How many times its size a packed body may unpack to, beyond its first 64 MB."""
     max_open: Annotated[int, Field(gt=0)] = 16
-    """Uploads that may be under way at a time; one more is asked to come back."""
+    """Bodies that may be under way at a time; one more is asked to come back."""
+    max_unfinished: Annotated[int, Field(gt=0)] = 1_000
+    """Resumable uploads that may be unfinished at a time; they cost disk only, until they are gone on with or expire."""
     expire_s: Annotated[float, Field(gt=0)] = 86_400.0
     """A resumable upload that nobody has gone on with for so long is forgotten."""
 

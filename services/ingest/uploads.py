@@ -111,10 +111,10 @@ class Uploads:
             RequestRefused: 503, there are too many.
             StorageFull: There is no space left.
         """
-        if len(self._open) >= self._limits.max_open:
+        if len(self._open) >= self._limits.max_unfinished:
             raise RequestRefused(
                 503, "too-many-uploads", "Too many uploads at present",
-                f"{self._limits.max_open} uploads are under way", next_step="come back when one of them has ended",
+                f"{len(self._open):,} uploads are not finished", next_step="come back when one of them has ended",
             )  # fmt: skip
         upload_id = uuid4()
         about = About(

@@ -30,7 +30,14 @@ def routes(uploads: Uploads, limits: UploadLimits) -> APIRouter:
     """Return the endpoints of resumable uploads."""
     router = APIRouter(prefix="/v1/uploads", tags=["uploads"], responses={404: RESPONSE})
 
-    @router.post("", status_code=201, summary="Begin an upload", responses=REFUSALS, openapi_extra=BODY_DOCS)
+    @router.post(
+        "",
+        status_code=201,
+        summary="Begin an upload",
+        response_class=Response,
+        responses=REFUSALS,
+        openapi_extra=BODY_DOCS,
+    )
     async def create(
         request: Request,
         domain: Annotated[Domain, Query(description="The domain that the documents belong to, e.g. law")],

@@ -80,7 +80,7 @@ def settings_of(folder: Path, **given: Any) -> Settings:
         state_dir=folder / "state",
         artifacts=ArtifactSettings(url=(folder / "artifacts").as_uri()),
         operator_token=TOKEN,
-        **{"batch": LIMITS, "upload": UploadLimits(max_open=3), "hold": HoldRules(), **given},
+        **{"batch": LIMITS, "upload": UploadLimits(max_unfinished=3), "hold": HoldRules(), **given},
     )
 
 
