@@ -110,6 +110,7 @@ class StatisticsFigures(Contract):
         median_chars: What half of the documents do not exceed, within a factor of the square root of 2.
         fresh_share: Of the dated documents, those that were published within two years before they came; None: none is dated.
         known_share: Documents whose text the domain had before; None: it was not looked.
+        relevance: Share of the pairs of neighbouring characters that the domain had before; None: nothing was compared.
         repeated_share: Documents whose text their own batch has before.
         topic_bits: Diversity of topics: the entropy of the labels, 0 of one label, log2(n) of n equally frequent ones.
         source_bits: The same of the sources.
@@ -119,6 +120,7 @@ class StatisticsFigures(Contract):
     median_chars: float = 0.0
     fresh_share: float | None = None
     known_share: float | None = None
+    relevance: float | None = None
     repeated_share: float = 0.0
     topic_bits: float = 0.0
     source_bits: float = 0.0

@@ -101,9 +101,10 @@ class BatchStatistics(Contract):
         num_fresh: and those of them that were published within two years before the batch arrived.
         num_repeated: Documents whose text another one of the same batch has before.
         num_known: Documents whose text an accepted batch of the domain had before, word for word; None: it was not looked.
-        num_bigrams: Pairs of neighbouring characters,
+        num_bigrams: Pairs of neighbouring characters within its texts,
         num_distinct_bigrams: and how many different ones, estimated; of several batches, the sum of each one's.
-        relevance: How far the texts belong to the domain, 0 to 1; None: nothing could say.
+        num_compared_bigrams: Pairs that were compared with those of the domain's accepted batches before,
+        num_known_bigrams: and how many of them these have.
     """
 
     num_documents: int = 0
@@ -121,7 +122,13 @@ class BatchStatistics(Contract):
     num_known: int | None = None
     num_bigrams: int = 0
     num_distinct_bigrams: int = 0
-    relevance: float | None = None
+    num_compared_bigrams: int = 0
+    num_known_bigrams: int = 0
+
+    @property
+    def relevance(self) -> float | None:
+        """The share of its pairs of characters that the domain had before, 0 to 1; None: there was nothing to compare with."""
+        return self.num_known_bigrams / self.num_compared_bigrams if self.num_compared_bigrams else None
 
 
 class BatchReceived(Event):

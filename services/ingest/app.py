@@ -13,7 +13,7 @@ from services.ingest.api import decisions as decisions_api
 from services.ingest.api import uploads as uploads_api
 from services.ingest.core.parts import Tally
 from services.ingest.deciding import Decisions
-from services.ingest.known import KnownTexts
+from services.ingest.known import KnownContent
 from services.ingest.reading import BodyKind, Reader
 from services.ingest.receipts import receipt_of
 from services.ingest.run import Intake
@@ -41,10 +41,13 @@ def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> Fa
     """Return ingest on the given bus, telemetry and clock."""
     store = ArtifactStore(settings.artifacts.url)
     batches, references = Batches(store), References(store, settings.hold)
+    known = KnownContent(settings.state_dir / "known", batches)
     reader = Reader(
-        folder=settings.state_dir / "incoming", limits=settings.batch, max_expansion=settings.upload.max_expansion
+        folder=settings.state_dir / "incoming",
+        limits=settings.batch,
+        max_expansion=settings.upload.max_expansion,
+        known_pairs=known.pairs_of,
     )
-    known = KnownTexts(settings.state_dir / "known-texts", batches)
     intake = Intake(
         bus, telemetry, batches=batches, references=references, known=known, rules=settings.hold, reader=reader,
         clock=clock,

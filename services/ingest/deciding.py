@@ -8,7 +8,7 @@ from uuid import UUID
 from contracts.api import BatchDecision
 from services.ingest.adapters import Batches, Decision, KeptBatch, References
 from services.ingest.core.judging import Reference
-from services.ingest.known import KnownTexts
+from services.ingest.known import KnownContent
 from services.ingest.run import Intake
 from shared.clock import Clock
 from shared.errors import RequestRefused
@@ -20,7 +20,7 @@ class Decisions:
     """The held batches, and what becomes of them."""
 
     def __init__(
-        self, intake: Intake, *, batches: Batches, references: References, known: KnownTexts, clock: Clock
+        self, intake: Intake, *, batches: Batches, references: References, known: KnownContent, clock: Clock
     ) -> None:
         self._intake = intake
         self._batches = batches

@@ -4,7 +4,7 @@ Nothing is taken here. What was read lies in anonymous temporary files in the st
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -12,17 +12,20 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from contracts.corpus import BatchStatistics
 from services.ingest.core.arrivals import Arrival, uploaded
 from services.ingest.core.columns import table_of_records
 from services.ingest.core.entries import Entry, derived_id, json_entries, text_entries, text_entry
 from services.ingest.core.known import text_hashes
+from services.ingest.core.pairs import PairCount
 from services.ingest.core.parts import Part, Tally, parts_of
 from services.ingest.core.records import RecordRefused, record_of_fields
-from services.ingest.core.statistics import Scorer, statistics_of
+from services.ingest.core.statistics import statistics_of
 from services.ingest.core.unpacking import Compression, unpacked
 from services.ingest.settings import BatchLimits
 from shared.errors import InvalidDocuments
@@ -67,7 +70,8 @@ class Staged:
     Attributes:
         shard: Where its documents lie in the staging file, as Parquet: offset and size.
         refused: Where the records that were left out lie, as JSONL: the same; of size 0 if there are none.
-        hashes: Where the hashes of its texts lie.
+        hashes: Where the hashes of its texts lie,
+        new_cells: and the cells of its pairs of characters that are new to the domain.
     """
 
     arrival: Arrival
@@ -75,6 +79,7 @@ class Staged:
     shard: tuple[int, int]
     refused: tuple[int, int]
     hashes: tuple[int, int]
+    new_cells: tuple[int, int]
     num_refused: int
 
 
@@ -108,13 +113,13 @@ class Reader:
 
     Attributes:
         folder: Where temporary files lie.
-        relevance: Says how far texts belong to the domain; None: nobody is asked.
+        known_pairs: Says which pairs of characters a domain has; None: nobody is asked.
     """
 
     folder: Path
     limits: BatchLimits
     max_expansion: float
-    relevance: Scorer | None = None
+    known_pairs: Callable[[str], NDArray[np.bool_] | None] | None = None
 
     def scratch(self) -> IO[bytes]:
         """Return a file without a name: in memory while it is small, and gone when it is closed."""
@@ -149,11 +154,8 @@ class Reader:
     def stage(self, staging: Staging, part: Part, arrival: Arrival) -> None:
         """Put one batch down."""
         texts = [record.text for record in part.records]
-        statistics = statistics_of(
-            part.records,
-            today=arrival.occurred_at.date(),
-            relevance=self.relevance,
-        )
+        pairs = PairCount(self.known_pairs(arrival.domain) if self.known_pairs else None)
+        statistics = statistics_of(part.records, today=arrival.occurred_at.date(), pairs=pairs)
         refused = b"".join(record.model_dump_json().encode() + b"\n" for record in part.refused)
         staging.batches.append(
             Staged(
@@ -162,6 +164,7 @@ class Reader:
                 shard=staging.append(_parquet(part)),
                 refused=staging.append(refused),
                 hashes=staging.append(text_hashes(texts).tobytes()),
+                new_cells=staging.append(pairs.new_cells.tobytes()),
                 num_refused=len(part.refused),
             )
         )

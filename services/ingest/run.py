@@ -18,9 +18,10 @@ from services.ingest.core.arrivals import submitted, upload_id_of
 from services.ingest.core.entries import Entry
 from services.ingest.core.judging import Held, judge
 from services.ingest.core.known import hashes_of_bytes
+from services.ingest.core.pairs import cells_of_bytes
 from services.ingest.core.parts import Tally, parts_of
 from services.ingest.core.records import record_of_document
-from services.ingest.known import KnownTexts, Taking
+from services.ingest.known import KnownContent, Taking
 from services.ingest.reading import BodyKind, Reader, Staged, Staging
 from services.ingest.settings import HoldRules
 from services.ingest.spooling import storage_errors
@@ -50,7 +51,7 @@ class Intake:
         *,
         batches: Batches,
         references: References,
-        known: KnownTexts,
+        known: KnownContent,
         rules: HoldRules,
         reader: Reader,
         clock: Clock,
@@ -62,7 +63,7 @@ class Intake:
             telemetry: Counts.
             batches: Where batches are kept.
             references: What each domain got so far.
-            known: Which texts.
+            known: Which texts and pairs of characters.
             rules: When a batch is held.
             reader: Reads bodies.
             clock: The wall clock.
@@ -197,8 +198,8 @@ class Intake:
             else:
                 fresh[key] = self._stored(staging, staged, traceparent), staged
         with self._keeping:
-            with self._known.taking(domain) as texts:
-                judged = self._judged(domain, list(fresh.values()), staging, texts)
+            with self._known.taking(domain) as known_content:
+                judged = self._judged(domain, list(fresh.values()), staging, known_content)
                 if judged:
                     upload_id = upload_id_of(batch.event.batch_id for batch in judged)
                     self._batches.mark(upload_id, Upload(batches=tuple(judged)))
@@ -223,21 +224,21 @@ class Intake:
         )
 
     def _judged(
-        self, domain: str, batches: Sequence[tuple[KeptBatch, Staged]], staging: Staging, texts: Taking
+        self, domain: str, batches: Sequence[tuple[KeptBatch, Staged]], staging: Staging, known: Taking
     ) -> list[KeptBatch]:
         """Return the batches with their state, each compared with what the domain had before it, this upload's included."""
         if not batches:
             return []
         reference, judged = self._references.of(domain), []
         for stored, staged in batches:
-            hashes = hashes_of_bytes(staging.read(staged.hashes))
-            batch = stored.saying(num_known=texts.count(hashes))
+            hashes, cells = hashes_of_bytes(staging.read(staged.hashes)), cells_of_bytes(staging.read(staged.new_cells))
+            batch = stored.saying(num_known=known.count(hashes))
             verdict = judge(batch.event.statistics, reference, self._rules)
             if isinstance(verdict, Held):
                 judged.append(batch.model_copy(update={"state": "held", "reasons": verdict.reasons}))
             else:
                 judged.append(batch)
-                texts.add(hashes)
+                known.add(hashes, cells)
                 reference = reference.plus(batch.event.statistics, self._rules)
         return judged
 

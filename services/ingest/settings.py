@@ -70,8 +70,8 @@ class HoldRules(Group):
     """Different pairs of neighbouring characters among 10,000 or more: what people write repeats its pairs, noise does not."""
     max_repeated: Share = 0.5
     """Documents whose text the batch holds before."""
-    min_relevance: Share = 0.2
-    """Least relevance, where something can say it."""
+    min_relevance: Share = 0.6
+    """Least share of its pairs of neighbouring characters that the domain had before."""
     num_deviations: Annotated[float, Field(ge=0)] = 4.0
     """A distance is far only if it also lies so many standard deviations above those of the batches before."""
 

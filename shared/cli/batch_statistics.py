@@ -72,6 +72,7 @@ def _rows(found: BatchView | DomainStatistics) -> Iterator[tuple[str, str]]:
     yield "licences", _mix(statistics.licences)
     yield "published within two years", f"{_share(figures.fresh_share)} of {statistics.num_dated:,} dated ones"
     yield "known before, word for word", _share(figures.known_share)
+    yield "pairs of characters known before", _share(figures.relevance)
     yield "repeated within their batch", _share(figures.repeated_share)
 
 

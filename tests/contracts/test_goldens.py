@@ -21,7 +21,8 @@ OPTIONAL = {
     # What a batch does not have counts as none of it.
     "BatchStatistics": {
         "num_documents", "num_chars", "length_counts", "script_chars", "character_counts", "languages", "labels", "sources",
-        "licences", "num_dated", "num_fresh", "num_repeated", "num_known", "num_bigrams", "num_distinct_bigrams", "relevance",
+        "licences", "num_dated", "num_fresh", "num_repeated", "num_known", "num_bigrams", "num_distinct_bigrams",
+        "num_compared_bigrams", "num_known_bigrams",
     },
     # A domain's first state is the empty one.
     "ReleaseState": {

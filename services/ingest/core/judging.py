@@ -107,6 +107,8 @@ def distances(statistics: BatchStatistics, total: BatchStatistics, rules: HoldRu
         found["length"] = octaves_between(statistics.length_counts, total.length_counts)
     if statistics.num_chars >= rules.min_batch_chars:
         found["scripts"] = divergence_of_names(statistics.script_chars, total.script_chars)
+        if statistics.relevance is not None:
+            found["relevance"] = 1 - statistics.relevance
         found["characters"] = divergence(statistics.character_counts, total.character_counts)
     if sum(statistics.labels.values()) >= rules.min_batch_documents and total.labels:
         found["labels"] = divergence_of_names(statistics.labels, total.labels)
@@ -171,8 +173,6 @@ def _absolute(statistics: BatchStatistics, reference: Reference, rules: HoldRule
             f"size: {statistics.num_documents:,} documents, more than {rules.max_size_ratio:g} times the {mean_size:,.0f} of a "
             "batch of this domain"
         )
-    if statistics.relevance is not None and statistics.relevance < rules.min_relevance:
-        yield f"relevance: {statistics.relevance:.2f}, below {rules.min_relevance:g}"
     if statistics.num_bigrams >= MIN_BIGRAMS:
         distinct = statistics.num_distinct_bigrams / statistics.num_bigrams
         if distinct > rules.max_distinct_bigrams:
@@ -200,6 +200,7 @@ def _distant(statistics: BatchStatistics, reference: Reference, rules: HoldRules
         "length": rules.max_length_octaves,
         "scripts": rules.max_script_distance,
         "characters": rules.max_character_distance,
+        "relevance": 1 - rules.min_relevance,
         "labels": rules.max_label_distance,
     }
     usual_size = reference.total.num_documents / reference.num_batches
@@ -222,6 +223,8 @@ def _told(name: str, statistics: BatchStatistics, total: BatchStatistics) -> str
             return f"; half of the texts are longer than {medians[0]:,.0f} characters, of the domain {medians[1]:,.0f}"
         case "scripts":
             return f"; {_largest(statistics.script_chars)}, of the domain {_largest(total.script_chars)}"
+        case "relevance":
+            return f"; {statistics.relevance:.0%} of its pairs of neighbouring characters are known in the domain"
         case "labels":
             return f"; {_largest(statistics.labels)}, of the domain {_largest(total.labels)}"
         case _:

@@ -5,7 +5,7 @@ All texts of a batch are one array of code points, and everything about characte
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import cache, reduce
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from contracts.api import StatisticsFigures
 from contracts.corpus import BatchStatistics
+from services.ingest.core.pairs import PairCount
 from services.ingest.core.records import Record
 
 FRESH_FOR = timedelta(days=2 * 365)
@@ -24,9 +25,6 @@ OTHERS = "…"
 NUM_BUCKETS = 256
 BUCKET_FACTOR = np.uint32(2_654_435_761)
 """2^32 divided by the golden ratio, the nearest odd integer: Knuth's multiplicative hash (TAOCP 3, 6.4)."""
-BIGRAM_FACTOR = np.uint64(0x9E37_79B9_7F4A_7C15)
-"""The same for 64 bits."""
-NUM_BIGRAM_CELLS = 1 << 20
 CHARS_AT_A_TIME = 1 << 20
 MOSTLY = 0.5
 SOME_KANA = 0.05
@@ -51,28 +49,25 @@ RANGES = (
 )  # fmt: skip
 """Blocks of Unicode 16 by script, as far as a corpus needs them apart; a later range wins. Private use counts as unassigned."""
 
-Scorer = Callable[[Sequence[str]], float]
-"""Says how far texts belong to the domain, 0 to 1."""
 
-
-def statistics_of(records: Sequence[Record], *, today: date, relevance: Scorer | None = None) -> BatchStatistics:
+def statistics_of(records: Sequence[Record], *, today: date, pairs: PairCount | None = None) -> BatchStatistics:
     """Return what a batch is like, all but `num_known`: that depends on the batches before it.
 
     Args:
         records: Its documents.
         today: The day on which it arrived; what is fresh counts from there.
-        relevance: Says how far texts belong to the domain.
+        pairs: Counts their pairs of characters, against those that the domain has; is filled.
     """
+    pairs = pairs or PairCount()
     texts = [record.text for record in records]
     lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
     scripts = np.zeros((len(texts), len(SCRIPTS)), dtype=np.int64)
     characters = np.zeros(NUM_BUCKETS, dtype=np.int64)
-    bigrams = _DistinctBigrams()
-    for start, end in _runs(lengths):
-        codes = _codes(texts[start:end])
+    for start, end in runs_of(lengths):
+        codes = codes_of(texts[start:end])
         scripts[start:end] = _scripts(codes, lengths[start:end])
         characters += np.bincount((codes * BUCKET_FACTOR) >> np.uint32(24), minlength=NUM_BUCKETS)
-        bigrams.add(codes)
+        pairs.add(codes, lengths[start:end])
     dates = [record.published_on for record in records if record.published_on]
     return BatchStatistics(
         num_documents=len(records),
@@ -87,9 +82,10 @@ def statistics_of(records: Sequence[Record], *, today: date, relevance: Scorer |
         num_dated=len(dates),
         num_fresh=sum(1 for day in dates if day > today - FRESH_FOR),
         num_repeated=len(texts) - len(set(texts)),
-        num_bigrams=bigrams.num,
-        num_distinct_bigrams=bigrams.num_distinct,
-        relevance=relevance(texts) if relevance and texts else None,
+        num_bigrams=pairs.num,
+        num_distinct_bigrams=pairs.num_distinct,
+        num_compared_bigrams=pairs.num_compared,
+        num_known_bigrams=pairs.num_known,
     )
 
 
@@ -132,6 +128,7 @@ def figures_of(statistics: BatchStatistics) -> StatisticsFigures:
         median_chars=length_quantile(statistics, 0.5),
         fresh_share=fresh_share(statistics),
         known_share=None if statistics.num_known is None else statistics.num_known / num_documents,
+        relevance=statistics.relevance,
         repeated_share=statistics.num_repeated / num_documents,
         topic_bits=diversity(statistics.labels),
         source_bits=diversity(statistics.sources),
@@ -155,19 +152,14 @@ def _merged(one: BatchStatistics, other: BatchStatistics) -> BatchStatistics:
         num_known=_sum_of_known(one, other),
         num_bigrams=one.num_bigrams + other.num_bigrams,
         num_distinct_bigrams=one.num_distinct_bigrams + other.num_distinct_bigrams,
-        relevance=_mean_relevance(one, other),
+        num_compared_bigrams=one.num_compared_bigrams + other.num_compared_bigrams,
+        num_known_bigrams=one.num_known_bigrams + other.num_known_bigrams,
     )
 
 
 def _sum_of_known(one: BatchStatistics, other: BatchStatistics) -> int | None:
     known = [part.num_known for part in (one, other) if part.num_known is not None]
     return sum(known) if known else None
-
-
-def _mean_relevance(one: BatchStatistics, other: BatchStatistics) -> float | None:
-    said = [(part.relevance, part.num_documents) for part in (one, other) if part.relevance is not None]
-    total = sum(number for _, number in said)
-    return sum(score * number for score, number in said) / total if total else None
 
 
 def _summed(one: Sequence[int], other: Sequence[int]) -> tuple[int, ...]:
@@ -201,7 +193,7 @@ def _labels(record: Record) -> Iterator[str]:
 # ---- characters
 
 
-def _runs(lengths: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+def runs_of(lengths: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     """Yield runs of documents of about a million characters: four bytes each, and some copies of them, are held at a time."""
     start = num_chars = 0
     for index, length in enumerate(lengths.tolist()):
@@ -213,7 +205,8 @@ def _runs(lengths: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
         yield start, len(lengths)
 
 
-def _codes(texts: Sequence[str]) -> NDArray[np.uint32]:
+def codes_of(texts: Sequence[str]) -> NDArray[np.uint32]:
+    """Return the code points of texts, one behind the other."""
     return np.frombuffer("".join(texts).encode("utf-32-le", errors="surrogatepass"), dtype="<u4")
 
 
@@ -230,26 +223,6 @@ def _script_table() -> NDArray[np.uint8]:
     for first, last, script in RANGES:
         table[first : last + 1] = script
     return table
-
-
-class _DistinctBigrams:
-    """Counts different pairs of neighbours by linear counting (Whang et al., 1990): exact to a percent up to a million."""
-
-    def __init__(self) -> None:
-        self._cells = np.zeros(NUM_BIGRAM_CELLS, dtype=bool)
-        self.num = 0
-
-    def add(self, codes: NDArray[np.uint32]) -> None:
-        """Take the pairs of one text after the other; the pair where two texts meet is one too."""
-        pairs = (codes[:-1].astype(np.uint64) << np.uint64(21)) | codes[1:]
-        self._cells[(pairs * BIGRAM_FACTOR) >> np.uint64(44)] = True
-        self.num += max(len(codes) - 1, 0)
-
-    @property
-    def num_distinct(self) -> int:
-        free = NUM_BIGRAM_CELLS - int(np.count_nonzero(self._cells))
-        estimate = NUM_BIGRAM_CELLS * math.log(NUM_BIGRAM_CELLS / free) if free else math.inf
-        return int(min(round(estimate) if free else self.num, self.num))
 
 
 def _length_counts(lengths: NDArray[np.int64]) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import cache
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from services.ingest.core.judging import (
     judge,
     octaves_between,
 )
+from services.ingest.core.pairs import PairCount, known_pairs
 from services.ingest.core.records import Record, record_of_document
 from services.ingest.core.statistics import statistics_of
 from services.ingest.settings import HoldRules
@@ -51,14 +53,16 @@ def cut(documents: Sequence[Document], size: int) -> list[list[Record]]:
 
 def played(batches: Iterable[Sequence[Record]]) -> tuple[Reference, list[str]]:
     """Return what a domain has after these batches, and why any of them was held."""
-    reference, reasons = Reference(), []
+    reference, reasons, known = Reference(), [], known_pairs(np.empty(0, dtype=np.uint32))
     for batch in batches:
-        found = statistics_of(batch, today=TODAY)
+        pairs = PairCount(known if reference.num_batches else None)
+        found = statistics_of(batch, today=TODAY, pairs=pairs)
         verdict = judge(found, reference, RULES)
         if isinstance(verdict, Held):
             reasons += verdict.reasons
         else:
             reference = reference.plus(found, RULES)
+            known[pairs.new_cells] = True
     return reference, reasons
 
 
@@ -154,10 +158,12 @@ def test_a_huge_batch_and_an_irrelevant_one_are_held() -> None:
     verdict = judge(usual, few, rules)
     assert isinstance(verdict, Held)
     assert verdict.reasons[0] == "size: 300 documents, more than 100 times the 1 of a batch of this domain"
-    odd = usual.model_copy(update={"relevance": 0.1})
+    odd = usual.model_copy(update={"num_compared_bigrams": 100, "num_known_bigrams": 45})
     verdict = judge(odd, after_the_demo(), RULES)
     assert isinstance(verdict, Held)
-    assert verdict.reasons == ("relevance: 0.10, below 0.2",)
+    assert verdict.reasons == (
+        "relevance: at a distance of 0.55 (limit 0.40); 45% of its pairs of neighbouring characters are known in the domain",
+    )
 
 
 def test_batches_too_small_to_say_are_not_judged_by_distributions() -> None:

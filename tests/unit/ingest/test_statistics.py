@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from contracts.corpus import BatchStatistics
 from services.ingest.core import statistics
+from services.ingest.core.pairs import PairCount, cells_of_bytes, known_pairs
 from services.ingest.core.records import Record
 from services.ingest.core.statistics import (
     OTHERS,
@@ -48,7 +49,7 @@ def of(*texts: str, **fields: object) -> BatchStatistics:
 def test_batches_add_up_to_what_they_are_together(one: list[Record], other: list[Record]) -> None:
     parts = [statistics_of(records, today=TODAY) for records in (one, other)]
     both, together = merged(parts), statistics_of([*one, *other], today=TODAY)
-    apart = {"num_repeated", "num_bigrams", "num_distinct_bigrams"}
+    apart = {"num_repeated", "num_distinct_bigrams"}
     assert both.model_dump(exclude=apart) == together.model_dump(exclude=apart)
     assert both == merged(reversed(parts))
 
@@ -62,6 +63,9 @@ def test_counts_are_those_of_a_plain_loop(records: list[Record]) -> None:
     assert sum(found.script_chars.values()) == sum(found.character_counts) == len(text)
     assert sum(found.length_counts) == len(records)
     assert sum(found.languages.values()) == len(records)
+    pairs = [pair for record in records for pair in itertools.pairwise(record.text)]
+    assert found.num_bigrams == len(pairs)
+    assert found.num_distinct_bigrams == pytest.approx(len(set(pairs)), abs=1)
     assert found.num_repeated == len(records) - len({record.text for record in records})
     for record in records:
         k = next(k for k in itertools.count() if len(record.text) ** 2 < 2 ** (k + 1))
@@ -73,9 +77,7 @@ def test_long_batches_are_counted_in_runs_with_the_same_outcome(monkeypatch: pyt
     whole = of(*texts)
     monkeypatch.setattr(statistics, "CHARS_AT_A_TIME", 500)
     in_runs = of(*texts)
-    apart = {"num_bigrams", "num_distinct_bigrams"}
-    assert in_runs.model_dump(exclude=apart) == whole.model_dump(exclude=apart)
-    assert in_runs.num_distinct_bigrams == pytest.approx(whole.num_distinct_bigrams, rel=0.05)
+    assert in_runs == whole
 
 
 def test_scripts_agree_with_the_character_names_of_unicode() -> None:
@@ -124,14 +126,37 @@ def test_dates_labels_sources_and_repetitions() -> None:
         Record(document_id="2", text="x", published_on=date(2024, 6, 1), label="a", licence="CC0-1.0"),
         Record(document_id="3", text="y"),
     ]
-    found = statistics_of(records, today=TODAY, relevance=lambda texts: len(texts) / 10)
+    found = statistics_of(records, today=TODAY)
     assert (found.num_dated, found.num_fresh, fresh_share(found)) == (2, 1, 0.5)
     assert found.labels == {"a": 2, "b": 1, "c": 1}
     assert (found.sources, found.licences) == ({"s": 1}, {"CC0-1.0": 1})
-    assert (found.num_repeated, found.num_known, found.relevance) == (1, None, 0.3)
+    assert (found.num_repeated, found.num_known, found.relevance) == (1, None, None)
     assert fresh_share(of("x")) is None
-    two = merged([found, found.model_copy(update={"relevance": 0.9, "num_documents": 1, "num_known": 2})])
-    assert (two.num_known, two.relevance) == (2, pytest.approx((0.3 * 3 + 0.9) / 4))
+    told = found.model_copy(update={"num_compared_bigrams": 30, "num_known_bigrams": 9, "num_known": 2})
+    two = merged([told, found, found.model_copy(update={"num_compared_bigrams": 10, "num_known_bigrams": 1})])
+    assert (two.num_known, two.relevance) == (2, 0.25)
+
+
+def test_relevance_is_the_share_of_pairs_that_were_known() -> None:
+    before = PairCount()
+    statistics_of([Record(document_id="1", text="甲乙丙")], today=TODAY, pairs=before)
+    assert len(before.new_cells) == 2
+    known = known_pairs(before.new_cells)
+    after = PairCount(known)
+    texts = ["甲乙丁", "乙丙", "丙", "丙甲乙"]
+    found = statistics_of([Record(document_id=text, text=text) for text in texts], today=TODAY, pairs=after)
+    # 甲乙 乙丁 | 乙丙 | 丙甲 甲乙: of five, three; what meets where texts meet does not count.
+    assert (found.num_bigrams, found.num_distinct_bigrams, found.relevance) == (5, 4, 0.6)
+    assert len(after.new_cells) == 2
+    assert cells_of_bytes(after.new_cells.tobytes() + b"cut").tolist() == after.new_cells.tolist()
+    assert statistics_of([Record(document_id="1", text="甲")], today=TODAY, pairs=PairCount(known)).relevance is None
+
+
+def test_cells_are_pinned_since_they_lie_in_files() -> None:
+    pairs = PairCount()
+    statistics_of([Record(document_id="1", text="第一条")], today=TODAY, pairs=pairs)
+    places = [((ord(a) << 21 | ord(b)) * 0x9E37_79B9_7F4A_7C15) % 2**64 >> 42 for a, b in ("第一", "一条")]
+    assert pairs.new_cells.tolist() == sorted(places)
 
 
 def test_rare_names_are_counted_together_and_none_is_lost() -> None:
