@@ -134,7 +134,7 @@ def test_the_command_line_knows_the_daemons_addresses(name: str) -> None:
     urls = {key: url for key, url in environment(name).items() if "_URLS__" in key}
     assert urls == {
         f"PLUMBLINE_URLS__{daemon.upper().replace('-', '_')}": f"http://{daemon}:{probe.PORT}"
-        for daemon in ("ingest", "release-manager", "inference-gateway", "monitor")
+        for daemon in ("ingest", "cleaner", "release-manager", "inference-gateway", "monitor")
     }
 
 
