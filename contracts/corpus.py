@@ -4,7 +4,7 @@ from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AwareDatetime, Field, ValidationInfo, field_validator
 
 from contracts.envelope import Contract, Digest, Event
 
@@ -45,6 +45,7 @@ class Document(Contract):
         language: BCP 47 language tag, e.g. zh or en.
         picture: A reference to a picture that belongs to it, e.g. a URL.
         tenant: Whose document it is, where several parties share a domain.
+        annotated_at: When people gave it its label, labels or entities, in an annotation round.
     """
 
     document_id: Annotated[str, Field(min_length=1, max_length=300)]
@@ -59,6 +60,7 @@ class Document(Contract):
     language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)] | None = None
     picture: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None
     tenant: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    annotated_at: AwareDatetime | None = None
 
     @field_validator("entities", mode="after")
     @classmethod

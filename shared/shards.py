@@ -29,6 +29,7 @@ SCHEMA = pa.schema(
         pa.field("language", pa.string()),
         pa.field("picture", pa.string()),
         pa.field("tenant", pa.string()),
+        pa.field("annotated_at", pa.timestamp("us", "UTC")),
     ]
 )
 """The columns of a document. A stage may put columns of its own behind them."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.cleaner.core.facts import Facts
+from services.cleaner.core.facts import NOT_ANNOTATED, Facts
 from services.cleaner.core.near.edges import Edges
 from services.cleaner.core.near.fingerprints import Fingerprints, fingerprints
 from services.cleaner.core.near.index import NearIndex
@@ -28,7 +28,7 @@ class Found:
     """What a batch was found to be like when it came; the verdicts of a version may differ, since they see all documents.
 
     Attributes:
-        num_duplicates: Documents whose text came before.
+        num_duplicates: Documents whose text came before; not those that people annotated, who tell something new of it.
         num_near_duplicates: Documents that are near one that came before.
     """
 
@@ -92,7 +92,7 @@ class DomainIndex:
 
     def _add(self, facts: Facts, batch: CleanedBatch) -> Found:
         first_document, first_node = self._num_documents, len(self._nodes)
-        texts, new_texts = self._texts.add(facts.text_key)
+        _, new_texts = self._texts.add(facts.text_key)
         nodes, new_nodes = self._nodes.add(node_keys(facts))
         self._facts.append(facts)
         self._nodes_of_documents.append(nodes)
@@ -104,8 +104,11 @@ class DomainIndex:
         earlier = pairs.where(pairs.says_the_same & ~are_versions(self.facts(), pairs))
         is_near = np.zeros(len(facts), np.bool_)
         is_near[np.maximum(earlier.first, earlier.second) - first_document] = True
-        is_near[np.setdiff1d(np.arange(len(facts)), new_texts)] = False
-        return Found(num_duplicates=len(texts) - len(new_texts), num_near_duplicates=int(is_near.sum()))
+        is_known = np.ones(len(facts), np.bool_)
+        is_known[new_texts] = False
+        is_near[is_known] = False
+        is_annotated = facts.annotated_at != NOT_ANNOTATED
+        return Found(num_duplicates=int((is_known & ~is_annotated).sum()), num_near_duplicates=int(is_near.sum()))
 
     def _take(self, facts: Facts, new_nodes: Numbers, batch: CleanedBatch, first_node: int) -> Edges:
         """Give the near-duplicate index what it lacks of a batch, and return the batch's pairs with all that came before."""

@@ -14,6 +14,7 @@ OPTIONAL = {
     "DocumentsSubmitted": {"causation_id"},
     "Document": {
         "label", "group", "published_on", "source", "labels", "entities", "licence", "language", "picture", "tenant",
+        "annotated_at",
     },
     # Added later.
     "BatchCleaned": {"num_near_duplicate_documents", "changed", "masked", "rejected"},

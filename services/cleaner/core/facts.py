@@ -15,6 +15,8 @@ from shared.shards import SCHEMA
 
 NO_DATE = np.iinfo(np.int32).min
 """Stands for a document without a date; older than any."""
+NOT_ANNOTATED = np.iinfo(np.int64).min
+"""Stands for a document that nobody annotated; before any time."""
 KEY_BYTES = 8
 
 
@@ -30,6 +32,7 @@ class Facts:
         group_key: The same of what the held-out split hashes.
         is_held_out: What the split says of the group alone.
         published_on: Days since 1970-01-01, or `NO_DATE`.
+        annotated_at: When people labelled it, in microseconds since 1970-01-01, or `NOT_ANNOTATED`.
         num_characters: Length of the text.
     """
 
@@ -40,6 +43,7 @@ class Facts:
     group_key: NDArray[np.uint64]
     is_held_out: NDArray[np.bool_]
     published_on: NDArray[np.int32]
+    annotated_at: NDArray[np.int64]
     num_characters: NDArray[np.int32]
 
     def __len__(self) -> int:
@@ -67,6 +71,7 @@ class Facts:
         groups = [group or one for group, one in zip(table["group"].to_pylist(), ids, strict=True)]
         sides = {group: is_held_out(group) for group in set(groups)}
         days = table["published_on"].cast(pa.int32()).fill_null(int(NO_DATE))
+        times = table["annotated_at"].cast(pa.int64()).fill_null(int(NOT_ANNOTATED))
         return cls(
             digest=np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32),
             text_key=keys_of(texts),
@@ -75,6 +80,7 @@ class Facts:
             group_key=keys_of(groups),
             is_held_out=np.array([sides[group] for group in groups], np.bool_),
             published_on=days.to_numpy(zero_copy_only=False).astype(np.int32) if len(texts) else np.empty(0, np.int32),
+            annotated_at=times.to_numpy() if len(texts) else np.empty(0, np.int64),
             num_characters=np.array([len(text) for text in texts], np.int32),
         )
 

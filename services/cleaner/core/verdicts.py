@@ -1,7 +1,8 @@
 """Which documents a corpus version holds, and what every other one lost to. A function of the documents, never of their arrival.
 
 Documents are gone through newest first, among equally old ones by their digest; one is kept if no near-duplicate before it was.
-That is the lexicographically first maximal independent set of the graph of near-duplicates: one for a set of documents.
+That is the lexicographically first maximal independent set of the graph of near-duplicates: one for a set of documents. Of
+equal texts that one stays which people annotated last, whatever its date: what they say is worth more.
 """
 
 from collections.abc import Iterator
@@ -142,8 +143,12 @@ def are_versions(facts: Facts, pairs: NearPairs) -> NDArray[np.bool_]:
 
 
 def _winners_of_texts(facts: Facts, rank: Numbers, alive: NDArray[np.bool_]) -> Numbers:
-    """Return for each document the first living one in canonical order that has its text; `NOBODY` where none lives."""
-    order = np.lexsort((rank, ~alive, facts.text_key))
+    """Return for each document the living one that has its text and stays; `NOBODY` where none lives.
+
+    It is the one that was annotated last, else the first in canonical order.
+    """
+    # Negated bit by bit, since the smallest number has no opposite: the latest first, what nobody annotated last.
+    order = np.lexsort((rank, ~facts.annotated_at, ~alive, facts.text_key))
     keys = facts.text_key[order]
     starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.empty(0, np.int64)
     winners = np.repeat(order[starts], np.diff(np.r_[starts, len(keys)]))

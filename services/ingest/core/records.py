@@ -5,7 +5,7 @@ say why: so both take and refuse the same, and only bad records are slow.
 """
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -43,6 +43,7 @@ class Record(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     language: Language | None = None
     picture: Annotated[str, Meta(min_length=1, max_length=2_000)] | None = None
     tenant: Label | None = None
+    annotated_at: Annotated[datetime, Meta(tz=True)] | None = None
 
 
 class RecordRefused(ValueError):

@@ -1,6 +1,6 @@
 """What a corpus holds follows from its documents alone: each rule by example, and all of them against a slow oracle."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from itertools import combinations
 
 import numpy as np
@@ -45,6 +45,20 @@ def test_of_equal_texts_the_newest_document_is_kept_whatever_came_first():
     verdicts = decide([doc("甲", "a", on=OLD), doc("甲", "b", on=NEW), doc("甲", "c")])
     assert verdicts.outcome.tolist() == [Outcome.DUPLICATE, Outcome.KEPT, Outcome.DUPLICATE]
     assert verdicts.lost_to.tolist() == [1, NOBODY, 1]
+
+
+def test_of_equal_texts_the_one_that_was_annotated_last_is_kept_whatever_its_date():
+    first, last = [datetime(2025, 6, day, tzinfo=UTC) for day in (1, 2)]
+    answers = [doc("甲", name, on=OLD) for name in "abc"]
+    documents = [
+        doc("甲", "new", on=NEW),
+        answers[0].model_copy(update={"annotated_at": first, "label": "刑法"}),
+        answers[1].model_copy(update={"annotated_at": last, "label": "行政法"}),
+        answers[2],
+    ]
+    assert decide(documents).kept.tolist() == [False, False, True, False]
+    assert decide(documents, left_out=[2]).kept.tolist() == [False, True, False, False]
+    assert decide(documents, left_out=[1, 2]).kept.tolist() == [True, False, False, False]
 
 
 def test_a_near_duplicate_names_the_nearest_kept_document_before_it():

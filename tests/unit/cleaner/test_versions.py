@@ -4,7 +4,7 @@ import random
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid5
 
@@ -151,6 +151,20 @@ def test_versions_of_a_law_stay_with_the_day_on_which_the_newer_one_began(cleane
     assert manifest.statistics.removed == {"duplicate": 1, "near-duplicate": 1}
     losers = read_table(cleaner.store, manifest.removed_digest).to_pylist()
     assert {row["reason"]: row["score"] > 0.7 for row in losers} == {"duplicate": True, "near-duplicate": True}
+
+
+def test_what_people_say_of_a_text_takes_the_place_of_what_was_there(cleaner: Cleaner):
+    unlabelled = Document(document_id="one", text=TEXTS[0], published_on=date(2020, 1, 1))
+    said = unlabelled.model_copy(update={"label": "劳动法", "annotated_at": NOW})
+    mended = said.model_copy(update={"label": "社会法", "annotated_at": NOW + timedelta(hours=1)})
+    cleaner.clean([unlabelled])
+    contents = []
+    for answer in (said, mended):
+        assert cleaner.clean([answer]).num_new_documents == 1
+        event, _ = cleaner.cut()
+        assert event.num_new_documents == 1
+        contents += [cleaner.documents(event)]
+    assert contents == [[said], [mended]]
 
 
 def test_a_quarantined_batch_leaves_and_comes_back_with_what_it_had_won_over(cleaner: Cleaner):

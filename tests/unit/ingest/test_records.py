@@ -1,7 +1,7 @@
 """The fast path takes and refuses what the contract takes and refuses, and says the same."""
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +21,10 @@ from services.ingest.core.records import (
 from shared.shards import documents_of, table_of
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
+ZONES = st.sampled_from([UTC, timezone(timedelta(hours=8)), timezone(-timedelta(minutes=210))])
+TIMES = st.integers(0, 4 * 10**15).flatmap(
+    lambda microseconds: ZONES.map(lambda zone: datetime.fromtimestamp(microseconds / 10**6, zone))
+)
 LANGUAGES = st.from_regex(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}", fullmatch=True)
 
 
@@ -42,13 +46,15 @@ def documents(draw: st.DrawFn) -> Document:
         language=draw(st.none() | LANGUAGES),
         picture=draw(st.none() | NAMES),
         tenant=draw(st.none() | NAMES),
+        annotated_at=draw(st.none() | TIMES),
     )
 
 
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-1, 300_000), st.floats(allow_nan=False), NAMES, st.just(""),
     st.sampled_from(
-        ["zh", "zh\n", "z", "zh-", "2025-01-03", "2025-02-30", "2025-01-03T00:00:00", "2025-01-03T10:00", "1735689600", "x" * 301]
+        ["zh", "zh\n", "z", "zh-", "2025-01-03", "2025-02-30", "2025-01-03T00:00:00", "2025-01-03T10:00", "1735689600", "x" * 301,
+         "2025-01-03T10:00:00Z"]
     ),
     st.lists(NAMES, max_size=3), st.lists(st.none() | st.integers(), max_size=2),
     st.lists(

@@ -1,5 +1,6 @@
 """The held-out split is pinned; shards and versions are the same bytes for the same documents."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ DOCUMENTS = st.lists(
         published_on=st.none() | st.dates(), source=st.none() | st.just(""),
         labels=st.lists(TEXTS.map(lambda text: text[:100]), max_size=3).map(tuple), language=st.sampled_from([None, "zh", "en"]),
         entities=st.sampled_from([(), (Entity(start=0, end=1, label="one"),)]),
+        annotated_at=st.sampled_from([None, datetime(2025, 6, 1, 9, 30, 0, 250_001, tzinfo=UTC)]),
     ),
     max_size=20,
 )  # fmt: skip

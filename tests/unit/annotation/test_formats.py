@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cleaner.core.annotation.agreement import agreement, cohen_kappa, fleiss_kappa, merge
-from services.cleaner.core.annotation.conflicts import LabelledText, label_conflicts
-from services.cleaner.core.annotation.doccano import from_doccano, to_doccano_classes, to_doccano_entities
-from services.cleaner.core.annotation.label_studio import from_label_studio, labelling_config, to_label_studio
-from services.cleaner.core.annotation.records import (
+from shared.annotation.agreement import agreement, cohen_kappa, fleiss_kappa, merge
+from shared.annotation.conflicts import LabelledText, label_conflicts
+from shared.annotation.doccano import from_doccano, to_doccano_classes, to_doccano_entities
+from shared.annotation.label_studio import from_label_studio, labelling_config, to_label_studio
+from shared.annotation.records import (
     Annotation,
     AnnotationDocument,
     AnnotationRefused,

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from services.cleaner.core.annotation.records import (
+from shared.annotation.records import (
     Annotation,
     AnnotationDocument,
     AnnotationRefused,

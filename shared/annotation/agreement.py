@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from services.cleaner.core.annotation.records import Annotation, Entity
+from shared.annotation.records import Annotation, Entity
 
 
 @dataclass(frozen=True, kw_only=True)
