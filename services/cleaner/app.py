@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from services.cleaner import api, handlers
 from services.cleaner.batches import BatchCleaning
 from services.cleaner.cutter import Cutter
+from services.cleaner.domain_languages import load_languages
 from services.cleaner.indexes import Indexes
 from services.cleaner.ledger import Ledger
 from services.cleaner.orders import Orders
@@ -43,7 +44,12 @@ def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> Fa
     lock = asyncio.Lock()
     indexes = Indexes(store, ledger, settings.state_dir / "near")
     cleaning = BatchCleaning(
-        store=store, ledger=ledger, indexes=indexes, rules=settings.corpus, cleaning=settings.cleaning
+        store=store,
+        ledger=ledger,
+        indexes=indexes,
+        rules=settings.corpus,
+        cleaning=settings.cleaning,
+        languages=load_languages(settings.cleaning),
     )
     versions = Versions(
         store=store,

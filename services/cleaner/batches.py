@@ -1,7 +1,8 @@
 """One batch from raw documents to a shard. Synchronous: it computes, so it runs in a thread, one batch at a time."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ import pyarrow as pa
 from contracts.corpus import BatchCleaned, BatchReceived
 from contracts.envelope import derived_id
 from services.cleaner.core.cleaned_tables import CleanedTable, clean_table
+from services.cleaner.core.cleaning import UNKNOWN, DomainLanguage
 from services.cleaner.core.facts import Facts, document_digests
 from services.cleaner.core.near.fingerprints import fingerprints
 from services.cleaner.domain_index import Found
@@ -26,13 +28,18 @@ from shared.shards import SCHEMA, read_table, write_table
 
 @dataclass(frozen=True, kw_only=True)
 class BatchCleaning:
-    """Cleans batches into the store, the ledger and the index."""
+    """Cleans batches into the store, the ledger and the index.
+
+    Attributes:
+        languages: What is known of domains' languages, by domain.
+    """
 
     store: ArtifactStore
     ledger: Ledger
     indexes: Indexes
     rules: CorpusRules
     cleaning: CleaningRules
+    languages: Mapping[str, DomainLanguage] = field(default_factory=dict)
 
     def clean(self, event: BatchReceived, *, traceparent: str | None, now: datetime) -> BatchCleaned:
         """Return what the batch added; one that was cleaned before gives the same event and changes nothing.
@@ -62,7 +69,8 @@ class BatchCleaning:
         Raises:
             RequestRefused: 409, nothing is left of one after cleaning.
         """
-        cleaned = clean_table(rows, self.cleaning.model_copy(update={"quality": False}))
+        language = replace(self.languages.get(batch.domain, UNKNOWN), relevance=None)
+        cleaned = clean_table(rows, self.cleaning.model_copy(update={"quality": False}), language)
         if len(cleaned.removed):
             raise RequestRefused(
                 409, "nothing-left", "Nothing is left of the document", "its text is empty once it is cleaned",
@@ -84,7 +92,7 @@ class BatchCleaning:
 
     def _cleaned(self, event: BatchReceived, traceparent: str | None, now: datetime) -> CleanedBatch:
         raw = read_table(self.store, event.raw_digest).select(SCHEMA.names).cast(SCHEMA)
-        cleaned = clean_table(raw, self.cleaning)
+        cleaned = clean_table(raw, self.cleaning, self.languages.get(event.domain, UNKNOWN))
         return self._stored(cleaned, event.domain, event.batch_id, event.event_id, traceparent, now)
 
     def _stored(

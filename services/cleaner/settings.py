@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import DirectoryPath, Field
 
 from contracts.corpus import MAX_TEXT_CHARS
 from shared.settings import DaemonSettings, Group, OperatorSettings, OperatorVerifyingSettings
@@ -42,6 +42,8 @@ class CleaningRules(Group):
     """Turns traditional characters into simplified ones. Off: names and quotations may be traditional on purpose."""
     boilerplate: bool = True
     """Drops lines of menus, buttons, page numbers, copyright and registration notices."""
+    typo_terms: DirectoryPath | None = None
+    """A folder of lists, `DOMAIN.txt` each, a term a line; slips of these terms are corrected. Else off."""
     personal_data: bool = True
     """Masks identity, telephone and bank card numbers."""
     email: bool = False
@@ -58,6 +60,8 @@ class CleaningRules(Group):
     """Share of the most frequent character."""
     max_repeated_share: Annotated[float, Field(ge=0, le=1)] = 0.7
     """Share of the pieces of eight characters that came before in the text."""
+    relevance_models: DirectoryPath | None = None
+    """A folder of models of `plumb relevance fit`, `DOMAIN.relevance` each; what is far from its domain is rejected. Else off."""
 
 
 class Settings(DaemonSettings, OperatorVerifyingSettings, OperatorSettings):

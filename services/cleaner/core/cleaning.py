@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,11 @@ from services.cleaner.core.steps.personal_data import PersonalKind
 from services.cleaner.core.steps.quality import Limits, Reason, TextStatistics
 from services.cleaner.core.steps.traits import Trait
 from services.cleaner.settings import CleaningRules
+from shared.relevance.model import RelevanceModel, Verdict
+
+if TYPE_CHECKING:
+    # Its dictionaries take half a second and 100 MB; who corrects no typos does not load them.
+    from services.cleaner.core.typos.corrector import TypoCorrector
 
 MAX_ROUNDS: Final = 8
 """Markup escaped deeper than this is no document."""
@@ -56,8 +61,35 @@ class Stage(StrEnum):
     SYMBOLS = "symbols"
     SIMPLIFIED = "simplified"
     BOILERPLATE = "boilerplate"
+    TYPOS = "typos"
     PERSONAL_DATA = "personal-data"
     QUALITY = "quality"
+    RELEVANCE = "relevance"
+
+
+STAGE_OF: Final = {
+    Reason.BROKEN: Stage.MOJIBAKE,
+    Reason.UNSETTLED: Stage.MARKUP,
+    Reason.OFF_DOMAIN: Stage.RELEVANCE,
+}
+"""What finds out that a document is no use; the other reasons are quality's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DomainLanguage:
+    """What is known of a domain's language; a step without its part is off.
+
+    Attributes:
+        typos: Corrects slips of the domain's terms.
+        relevance: Tells texts of the domain from others.
+    """
+
+    typos: "TypoCorrector | None" = None
+    relevance: RelevanceModel | None = None
+
+
+UNKNOWN: Final = DomainLanguage()
+"""A domain of which nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +123,8 @@ class Rejection:
         position: Its place in the batch, from 0.
         stage: What found out.
         reason: Why.
-        score: What was measured: a share, 0 to 1, or a number of characters for one that is too long.
+        score: What was measured: a share, 0 to 1; a number of characters for one that is too long; for one that is off-domain,
+            nats a character, from about -20 to 0.
     """
 
     position: int
@@ -129,14 +162,14 @@ class _Record:
     statistics: list[TextStatistics] = field(default_factory=list)
 
 
-def clean_texts(texts: Sequence[str], rules: CleaningRules) -> CleanedTexts:
-    """Clean a batch of texts; each on its own, so that batches may be cut anywhere."""
+def clean_texts(texts: Sequence[str], rules: CleaningRules, language: DomainLanguage = UNKNOWN) -> CleanedTexts:
+    """Clean a batch of texts of one domain; each on its own, so that batches may be cut anywhere."""
     record = _Record()
-    steps = steps_of(rules, record.masked)
+    steps = steps_of(rules, record.masked, language)
     record.counts = {step.stage: StepCount() for step in steps}
     cleaned: list[str] = []
     for chunk in _chunks(texts):
-        cleaned += _clean_chunk(chunk, steps, rules, record, len(cleaned))
+        cleaned += _clean_chunk(chunk, steps, rules, language.relevance, record, len(cleaned))
     return CleanedTexts(
         texts=cleaned,
         counts=record.counts,
@@ -151,7 +184,7 @@ def personal_kinds(rules: CleaningRules) -> tuple[PersonalKind, ...]:
     return (*personal_data.NUMBERS, PersonalKind.EMAIL) if rules.email else personal_data.NUMBERS
 
 
-def steps_of(rules: CleaningRules, masked: Counter[PersonalKind]) -> list[Step]:
+def steps_of(rules: CleaningRules, masked: Counter[PersonalKind], language: DomainLanguage = UNKNOWN) -> list[Step]:
     """Return the steps that are on, in their order; personal data is counted in `masked`."""
     kinds = personal_kinds(rules)
 
@@ -173,9 +206,21 @@ def steps_of(rules: CleaningRules, masked: Counter[PersonalKind]) -> list[Step]:
         ),
         (rules.simplified, Step(Stage.SIMPLIFIED, simplified.needs, simplified.simplify)),
         (rules.boilerplate, Step(Stage.BOILERPLATE, boilerplate.needs, boilerplate.drop_lines)),
+        *((True, _typos_step(corrector)) for corrector in (language.typos,) if corrector),
         (rules.personal_data, Step(Stage.PERSONAL_DATA, lambda joined: personal_data.needs(joined, kinds), mask)),
     )
     return [step for is_on, step in every if is_on]
+
+
+def _typos_step(corrector: "TypoCorrector") -> Step:
+    def needs(joined: JoinedTexts) -> Flags:
+        return joined.documents_at(np.array(corrector.places(joined.text), np.int64))
+
+    def correct(text: str) -> tuple[str, int]:
+        [corrected], corrections = corrector.correct([text])
+        return corrected, len(corrections)
+
+    return Step(Stage.TYPOS, needs, correct)
 
 
 def _has_invisible(joined: JoinedTexts) -> Flags:
@@ -199,7 +244,14 @@ def _chunks(texts: Sequence[str]) -> Iterator[list[str]]:
         yield chunk
 
 
-def _clean_chunk(texts: list[str], steps: list[Step], rules: CleaningRules, record: _Record, first: int) -> list[str]:
+def _clean_chunk(
+    texts: list[str],
+    steps: list[Step],
+    rules: CleaningRules,
+    relevance: RelevanceModel | None,
+    record: _Record,
+    first: int,
+) -> list[str]:
     """Clean the texts in place; `first` is the position of the first one in the batch."""
     touched: dict[Stage, set[int]] = {step.stage: set() for step in steps}
     joined = JoinedTexts.of(texts)
@@ -212,17 +264,21 @@ def _clean_chunk(texts: list[str], steps: list[Step], rules: CleaningRules, reco
             break
     for stage, documents in touched.items():
         record.counts[stage].documents += len(documents)
-    rejected = {int(at): (Reason.UNSETTLED, float(MAX_ROUNDS)) for at in positions}
+    rejected = _off_domain(texts, relevance) if relevance else {}
     if rules.quality:
         joined = JoinedTexts.of(texts)
         record.statistics.append(measured := quality.statistics(joined))
-        rejected = quality.judge(texts, joined, measured, limits(rules)) | rejected
+        rejected |= quality.judge(texts, joined, measured, limits(rules))
+    rejected |= {int(at): (Reason.UNSETTLED, float(MAX_ROUNDS)) for at in positions}
     for at, (reason, score) in rejected.items():
-        stage = (
-            Stage.MOJIBAKE if reason is Reason.BROKEN else Stage.MARKUP if reason is Reason.UNSETTLED else Stage.QUALITY
-        )
+        stage = STAGE_OF.get(reason, Stage.QUALITY)
         record.rejections.append(Rejection(position=first + at, stage=stage, reason=reason, score=score))
     return texts
+
+
+def _off_domain(texts: list[str], relevance: RelevanceModel) -> dict[int, tuple[Reason, float]]:
+    judged = enumerate(relevance.judge(texts))
+    return {at: (Reason.OFF_DOMAIN, one.score) for at, one in judged if one.verdict is Verdict.REJECT}
 
 
 def limits(rules: CleaningRules) -> Limits:

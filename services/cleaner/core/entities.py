@@ -20,15 +20,28 @@ def realigned(entities: Sequence[Entity], before: str, after: str) -> tuple[Enti
     """
     if not entities:
         return ()
-    blocks = SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
+    blocks = _same_places(before, after)
     moved = []
     for entity in entities:
         # What an entity shares with each stretch that both texts have, by its place in the cleaned one.
         shared = [
-            (max(entity.start, block.a) - block.a + block.b, min(entity.end, block.a + block.size) - block.a + block.b)
-            for block in blocks
-            if max(entity.start, block.a) < min(entity.end, block.a + block.size)
+            (max(entity.start, begin) + shift, min(entity.end, end) + shift)
+            for begin, end, shift in blocks
+            if max(entity.start, begin) < min(entity.end, end)
         ]
         if shared:
             moved.append(entity.model_copy(update={"start": shared[0][0], "end": shared[-1][1]}))
     return tuple(moved)
+
+
+def _same_places(before: str, after: str) -> list[tuple[int, int, int]]:
+    """Return (begin, end, shift) of each stretch that is in both texts, also where each of its characters is another one.
+
+    A folded width and a corrected slip exchange characters one by one; what stands around them does not matter to their places.
+    """
+    codes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    return [
+        (begin, end, other_begin - begin)
+        for what, begin, end, other_begin, other_end in codes
+        if what == "equal" or (what == "replace" and end - begin == other_end - other_begin)
+    ]

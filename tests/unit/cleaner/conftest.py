@@ -1,7 +1,7 @@
 """A cleaner on a broker in memory, with everything that it says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ from contracts.envelope import Event
 from contracts.topics import BATCH_CLEANED, BATCH_RECEIVED, CORPUS_VERSIONED, Topic
 from services.cleaner import handlers
 from services.cleaner.batches import BatchCleaning
+from services.cleaner.core.cleaning import DomainLanguage
 from services.cleaner.cutter import Cutter
 from services.cleaner.indexes import Indexes
 from services.cleaner.ledger import Ledger
@@ -107,13 +108,21 @@ async def running(
     clock: FakeClock,
     rules: CorpusRules,
     cleaning_rules: CleaningRules = CleaningRules(),  # noqa: B008
+    languages: Mapping[str, DomainLanguage] | None = None,
 ) -> AsyncIterator[Cleaner]:
     store = ArtifactStore((folder / "artifacts").as_uri())
     bus, user = (Bus(name, KafkaSettings(), telemetry, guard=command_guard()) for name in ("cleaner", "ingest"))
     lock = asyncio.Lock()
     with Ledger(folder / "ledger.sqlite") as ledger:
         indexes = Indexes(store, ledger, folder / "near")
-        cleaning = BatchCleaning(store=store, ledger=ledger, indexes=indexes, rules=rules, cleaning=cleaning_rules)
+        cleaning = BatchCleaning(
+            store=store,
+            ledger=ledger,
+            indexes=indexes,
+            rules=rules,
+            cleaning=cleaning_rules,
+            languages=languages or {},
+        )
         versions = Versions(
             store=store, ledger=ledger, indexes=indexes, rules=rules, scratch=folder, started_at=clock.now()
         )

@@ -71,6 +71,13 @@ def test_entities_move_with_their_text_and_go_when_nothing_of_them_is_left():
     assert found.entities == (Entity(start=1, end=4, label="drug"), Entity(start=4, end=5, label="mark"))
 
 
+def test_entities_keep_characters_that_are_exchanged_one_by_one():
+    document = Document(document_id="1", text="服５０毫克\u200b。", entities=(Entity(start=1, end=5, label="dose"),))
+    (found,) = kept(cleaned([document]))
+    assert found.text == "服50毫克。"
+    assert found.entities == (Entity(start=1, end=5, label="dose"),)
+
+
 @given(st.text(st.sampled_from("甲乙丙，" + NOISE), min_size=1, max_size=40), st.data())
 @settings(deadline=None)
 def test_a_cleaned_document_is_a_valid_one_whatever_its_entities(text, data):

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     ONE_CHARACTER = "one-character-repeated"
     REPEATED = "repeated"
     UNSETTLED = "unsettled"
+    OFF_DOMAIN = "off-domain"
 
 
 class Language(IntEnum):

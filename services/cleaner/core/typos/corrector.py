@@ -21,6 +21,7 @@ from services.cleaner.core.typos.shapes import NO_SHAPES, Shapes
 
 HAN = re.compile("[一-鿿]+")
 SEPARATOR = "\n"
+_HALVES = re.compile("[\ud800-\udfff]")
 CHUNK_CHARS = 1 << 20
 _BYTES = [bytes([code]) for code in range(256)]
 MAX_WORD_CHARS = 5
@@ -142,6 +143,10 @@ class TypoCorrector:
                 )
         return corrected, corrections
 
+    def places(self, text: str) -> list[int]:
+        """Return where `correct` would exchange a character at first, in increasing order; texts may stand in lines."""
+        return [slip.at for slip in self._slips(text)]
+
     def _patterns(self) -> tuple[list[bytes], list[int]]:
         """Return the sounds of each term and of each near miss of it by a look-alike, with the terms' numbers."""
         all_sounds = sounds_of("".join(self._terms))
@@ -165,6 +170,8 @@ class TypoCorrector:
 
     def _slips(self, text: str) -> list[_Slip]:
         """Return what to correct, by place; at most one slip a place, and none that another one speaks against."""
+        # Half of a surrogate pair is in no word, and the general dictionary takes no such text.
+        text = _HALVES.sub("\n", text)
         by_place: dict[int, list[_Slip]] = defaultdict(list)
         for slip in self._candidates(text):
             if self._is_slip(text, slip):

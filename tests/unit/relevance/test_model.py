@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cleaner.core.relevance.counts import (
+from shared.corpus import is_held_out
+from shared.demo.statutes import load_statutes
+from shared.relevance.counts import (
     CountsRefused,
     TrigramCounts,
     count_trigrams,
     empty_counts,
 )
-from services.cleaner.core.relevance.fit import RelevanceFit, TooFewDocuments, lower_deviation
-from services.cleaner.core.relevance.model import RelevanceModel, Verdict
-from shared.corpus import is_held_out
-from shared.demo.statutes import load_statutes
+from shared.relevance.fit import RelevanceFit, TooFewDocuments, lower_deviation
+from shared.relevance.model import RelevanceModel, Verdict
 
 SMALL = 16
 ARTICLES = ("第一条　为了规范劳动合同，制定本法。", "用人单位自用工之日起即与劳动者建立劳动关系。", "𠮷野家 ABC 2024")
@@ -170,6 +170,20 @@ def test_counts_what_stands_there():
 @pytest.mark.parametrize("digits", ["2024年", "１９９８年"])
 def test_digits_are_one_character(digits: str):
     assert count_trigrams([digits], SMALL).to_bytes() == count_trigrams(["0000年"], SMALL).to_bytes()
+
+
+def test_a_model_survives_being_stored(model: RelevanceModel):
+    stored = model.to_bytes()
+    again = RelevanceModel.from_bytes(stored)
+    assert again.to_bytes() == stored
+    assert (again.typical, again.reject_below, again.flag_below) == (
+        model.typical,
+        model.reject_below,
+        model.flag_below,
+    )
+    for bad in (b"", stored[:20], b"X" + stored[1:], stored[:4] + b"\x02" + stored[5:], stored[:-4]):
+        with pytest.raises(CountsRefused):
+            RelevanceModel.from_bytes(bad)
 
 
 def test_refuses_what_is_no_counts():

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from services.cleaner.core.relevance.counts import DEFAULT_LOG2_BUCKETS, TrigramCounts, count_trigrams, empty_counts
-from services.cleaner.core.relevance.model import RelevanceModel, drawn_to, total_log_likelihoods
 from shared.errors import PermanentError
+from shared.relevance.counts import DEFAULT_LOG2_BUCKETS, TrigramCounts, count_trigrams, empty_counts
+from shared.relevance.model import RelevanceModel, drawn_to, total_log_likelihoods
 
 NUM_FOLDS = 5
 SAMPLE_PER_FOLD = 2_000

@@ -11,6 +11,7 @@ the domain. Few characters say little, so a score is drawn towards the domain's
 median as if `PRIOR_CHARS` characters of that kind had been read too.
 """
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,11 +20,24 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from services.cleaner.core.relevance.counts import CHUNK_CHARS, NUM_CHARACTERS, Grams, TrigramCounts, chunks, grams_of
+from shared.relevance.counts import (
+    CHUNK_CHARS,
+    NUM_CHARACTERS,
+    CountsRefused,
+    Grams,
+    TrigramCounts,
+    chunks,
+    grams_of,
+)
 
 TRIGRAM_WEIGHT, BIGRAM_WEIGHT, UNIGRAM_WEIGHT, FLOOR_WEIGHT = 0.60, 0.30, 0.0999, 0.0001
 PRIOR_CHARS = 8
 STEPS_PER_NAT = 1 << 16
+
+FORMAT = 1
+MAGIC = b"PLRM"
+HEADER = struct.Struct("<4sB3x3d")
+"""Magic, format, the typical score and the two limits; the counts follow, in a format of their own."""
 
 
 class Verdict(StrEnum):
@@ -57,6 +71,26 @@ class RelevanceModel:
     typical: float
     reject_below: float
     flag_below: float
+
+    def to_bytes(self) -> bytes:
+        """Return the model as bytes; equal models give equal bytes."""
+        return HEADER.pack(MAGIC, FORMAT, self.typical, self.reject_below, self.flag_below) + self.counts.to_bytes()
+
+    @classmethod
+    def from_bytes(cls, stored: bytes) -> "RelevanceModel":
+        """Return the model that `to_bytes` wrote.
+
+        Raises:
+            CountsRefused: It is of another format, or cut off.
+        """
+        if len(stored) < HEADER.size or not stored.startswith(MAGIC):
+            msg = "these bytes are no relevance model"
+            raise CountsRefused(msg, next_step="fit the model again")
+        _, number, typical, reject_below, flag_below = HEADER.unpack_from(stored)
+        if number != FORMAT:
+            msg = f"the relevance model has format {number}; this version reads format {FORMAT}"
+            raise CountsRefused(msg, next_step="fit the model again")
+        return cls(TrigramCounts.from_bytes(stored[HEADER.size :]), typical, reject_below, flag_below)
 
     @cached_property
     def _tables(self) -> "_Tables":
