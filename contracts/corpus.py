@@ -46,6 +46,8 @@ class Document(Contract):
         picture: A reference to a picture that belongs to it, e.g. a URL.
         tenant: Whose document it is, where several parties share a domain.
         annotated_at: When people gave it its label, labels or entities, in an annotation round.
+        augmented_from: SHA-256 of the text that it was made from, e.g. by synonyms, with the group of that one. It is never
+            evaluated with, and not in the corpus at all if that group is held out. None: it is an original.
     """
 
     document_id: Annotated[str, Field(min_length=1, max_length=300)]
@@ -61,6 +63,7 @@ class Document(Contract):
     picture: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None
     tenant: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     annotated_at: AwareDatetime | None = None
+    augmented_from: Digest | None = None
 
     @field_validator("entities", mode="after")
     @classmethod
@@ -72,6 +75,16 @@ class Document(Contract):
                 msg = f"entity {entity.start} to {entity.end} does not lie in the text of {num_characters} characters"
                 raise ValueError(msg)
         return entities
+
+    @field_validator("augmented_from", mode="after")
+    @classmethod
+    def _has_its_originals_group(cls, digest: Digest | None, known: ValidationInfo) -> Digest | None:
+        if digest is not None and known.data.get("group") is None:
+            msg = (
+                "a text that was made from another needs the group of that one, which decides about the held-out split"
+            )
+            raise ValueError(msg)
+        return digest
 
     @property
     def split_group(self) -> str:

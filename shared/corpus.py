@@ -133,6 +133,11 @@ class CorpusRecord:
     content_key: int
     valid_until: date | None = None
 
+    @property
+    def is_for_evaluation(self) -> bool:
+        """Whether models may be judged by it: it is held out, and nothing that was made from another text."""
+        return self.held_out and self.document.augmented_from is None
+
 
 def is_held_out(group: str) -> bool:
     """Whether documents of this group are for evaluation only, as long as none of their near-duplicates is trained on.

@@ -30,6 +30,7 @@ SCHEMA = pa.schema(
         pa.field("picture", pa.string()),
         pa.field("tenant", pa.string()),
         pa.field("annotated_at", pa.timestamp("us", "UTC")),
+        pa.field("augmented_from", pa.string()),
     ]
 )
 """The columns of a document. A stage may put columns of its own behind them."""

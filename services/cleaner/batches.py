@@ -15,6 +15,7 @@ from services.cleaner.core.cleaned_tables import CleanedTable, clean_table
 from services.cleaner.core.cleaning import UNKNOWN, DomainLanguage
 from services.cleaner.core.facts import Facts, document_digests
 from services.cleaner.core.near.fingerprints import fingerprints
+from services.cleaner.core.steps.quality import Reason
 from services.cleaner.domain_index import Found
 from services.cleaner.facts_files import write_facts
 from services.cleaner.indexes import Indexes
@@ -67,15 +68,12 @@ class BatchCleaning:
             now: The time.
 
         Raises:
-            RequestRefused: 409, nothing is left of one after cleaning.
+            RequestRefused: 409, nothing is left of one after cleaning, or it was made from one that is held out.
         """
         language = replace(self.languages.get(batch.domain, UNKNOWN), relevance=None)
         cleaned = clean_table(rows, self.cleaning.model_copy(update={"quality": False}), language)
         if len(cleaned.removed):
-            raise RequestRefused(
-                409, "nothing-left", "Nothing is left of the document", "its text is empty once it is cleaned",
-                next_step="send it again with a text",
-            )  # fmt: skip
+            raise _not_restorable(cleaned)
         self.ledger.add_batch(self._stored(cleaned, batch.domain, batch_id, batch.event_id, batch.traceparent, now))
         made, found = self.indexes.take(batch.domain, batch_id)
         num_new = made.num_documents - found.num_duplicates - found.num_near_duplicates
@@ -143,6 +141,18 @@ class BatchCleaning:
             "masked": batch.counts.masked,
             "rejected": batch.counts.rejected,
         }
+
+
+def _not_restorable(cleaned: CleanedTable) -> RequestRefused:
+    if Reason.MADE_FROM_HELD_OUT in cleaned.counts.rejected:
+        return RequestRefused(
+            409, "held-out", "It would give the test away", "the document was made from one that is for evaluation only",
+            next_step="make texts only from what is trained on, as `plumb augment` does",
+        )  # fmt: skip
+    return RequestRefused(
+        409, "nothing-left", "Nothing is left of the document", "its text is empty once it is cleaned",
+        next_step="send it again with a text",
+    )  # fmt: skip
 
 
 def outcomes(event: BatchCleaned) -> Counter[str]:

@@ -13,7 +13,7 @@ from services.cleaner.core.near.fingerprints import Fingerprints, fingerprints
 from services.cleaner.core.near.index import NearIndex
 from services.cleaner.core.near.sketch import Sketches
 from services.cleaner.core.nodes import NodeNumbers, families_of, node_keys
-from services.cleaner.core.verdicts import NearPairs, Numbers, are_versions
+from services.cleaner.core.verdicts import NearPairs, Numbers, duplicates
 from services.cleaner.facts_files import read_facts, read_fingerprints
 from services.cleaner.ledger import CleanedBatch
 from services.cleaner.near_files import NearFiles, NearIndexUnreadable
@@ -101,7 +101,7 @@ class DomainIndex:
         self.num_batches += 1
         edges = self._take(facts, new_nodes, batch, first_node)
         pairs = self._by_document(edges)
-        earlier = pairs.where(pairs.says_the_same & ~are_versions(self.facts(), pairs))
+        earlier = duplicates(self.facts(), pairs)
         is_near = np.zeros(len(facts), np.bool_)
         is_near[np.maximum(earlier.first, earlier.second) - first_document] = True
         is_known = np.ones(len(facts), np.bool_)

@@ -13,6 +13,7 @@ from services.cleaner.settings import CleaningRules
 from shared.errors import PermanentError
 from shared.relevance.counts import CountsRefused
 from shared.relevance.model import RelevanceModel
+from shared.term_lists import terms_in
 
 if TYPE_CHECKING:
     from services.cleaner.core.typos.corrector import TypoCorrector
@@ -44,17 +45,6 @@ def load_languages(rules: CleaningRules) -> dict[str, DomainLanguage]:
         extra = {"domain": domain, "relevance": domain in models, "typos": domain in terms}
         log.info("the language of a domain is known", extra=extra)
     return languages
-
-
-def terms_in(text: str) -> list[str]:
-    r"""Return the terms of a list: the first word of each line, so that frequencies and tags may follow; # begins a remark.
-
-    Example:
-        >>> terms_in("人民法院\n\n# 罪名\n抢劫罪 12 n\n")
-        ['人民法院', '抢劫罪']
-    """
-    lines = (line.strip() for line in text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").splitlines())
-    return [line.split()[0] for line in lines if line and not line.startswith("#")]
 
 
 def _files(folder: Path | None, suffix: str) -> Iterator[tuple[str, Path]]:

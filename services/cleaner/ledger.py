@@ -21,8 +21,9 @@ from services.cleaner.core.cut import Request
 from shared.corpus import CorpusBatch
 from shared.errors import PermanentError
 
-LAYOUT = 3
-"""Counts the changes of the tables and of what they name. 2: the batches' shards hold duplicates; 3: facts tell annotations."""
+LAYOUT = 4
+"""Counts the changes of the tables and of what they name. 2: the batches' shards hold duplicates; 3: facts tell annotations;
+4: and what was made."""
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches (
     number INTEGER PRIMARY KEY, batch_id TEXT NOT NULL UNIQUE, domain TEXT NOT NULL, event_id TEXT NOT NULL,

@@ -20,7 +20,7 @@ def held_out_questions(
     """
     known = _known_documents(store, serving_digest)
     for record in read_records(store, corpus_digest):
-        if record.document.label and record.held_out:
+        if record.document.label and record.is_for_evaluation:
             yield Question(record.document.text, record.document.label, is_new=record.content_key not in known)
 
 

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from shared.cli import annotate, corpus, dlq, held, relevance, screen, secrets, train
+from shared.cli import annotate, augment, corpus, dlq, held, relevance, screen, secrets, train
 from shared.cli.ask import ask
 from shared.cli.demo import demo
 from shared.cli.exits import Exit, exit_of
@@ -36,6 +36,7 @@ def application() -> typer.Typer:
     app.add_typer(train.group, name="train")
     app.add_typer(corpus.group, name="corpus")
     app.add_typer(annotate.group, name="annotate")
+    app.add_typer(augment.group, name="augment")
     app.add_typer(relevance.group, name="relevance")
     app.add_typer(secrets.group, name="secrets")
     app.add_typer(held.group, name="batches")

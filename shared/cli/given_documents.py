@@ -27,7 +27,7 @@ def documents_of_files(
 
 
 def newest_documents(layout: Layout, domain: str) -> Iterator[Document]:
-    """Yield the documents of a domain's newest corpus version, from the artifacts of a state directory.
+    """Yield the originals in a domain's newest corpus version, from the artifacts of a state directory.
 
     Raises:
         FileRefused: There is none.
@@ -41,7 +41,8 @@ def newest_documents(layout: Layout, domain: str) -> Iterator[Document]:
             f"There is no corpus version of {domain} in {layout.root}.",
             next_step="Name files of documents, or the --state-dir and the --domain of a mesh that has cut a version.",
         )
-    yield from read_documents(store, CorpusVersioned.model_validate_json(latest).corpus_digest)
+    documents = read_documents(store, CorpusVersioned.model_validate_json(latest).corpus_digest)
+    yield from (document for document in documents if document.augmented_from is None)
 
 
 def documents_given(

@@ -22,12 +22,12 @@ from ahocorasick_rs import AhoCorasick, MatchKind
 from services.cleaner.character_shapes import load_shapes
 from services.cleaner.core.cleaning import UNKNOWN, DomainLanguage, clean_texts
 from services.cleaner.core.typos.corrector import TypoCorrector, TypoRules
-from services.cleaner.core.typos.pairs import NEVER_CHANGED
 from services.cleaner.settings import CleaningRules
 from shared.corpus import is_held_out
 from shared.demo.statutes import load_statutes
 from shared.relevance.counts import count_trigrams
 from shared.relevance.fit import RelevanceFit
+from shared.word_pairs import NEVER_CHANGED
 
 TYPICAL_CHARS = 135
 PEERS = Path(__file__).with_name("language_peers.py")

@@ -14,7 +14,7 @@ OPTIONAL = {
     "DocumentsSubmitted": {"causation_id"},
     "Document": {
         "label", "group", "published_on", "source", "labels", "entities", "licence", "language", "picture", "tenant",
-        "annotated_at",
+        "annotated_at", "augmented_from",
     },
     # Added later.
     "BatchCleaned": {"num_near_duplicate_documents", "changed", "masked", "rejected"},

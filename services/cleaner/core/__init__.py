@@ -1,4 +1,1 @@
-"""What the cleaner decides: how a text is cleaned, what a version holds, when it is cut, and what a rollback leaves out of it.
-
-Not in use yet, built and tested ahead for a corpus of a million documents: `augmentation`.
-"""
+"""What the cleaner decides: how a text is cleaned, what a version holds, when it is cut, and what a rollback leaves out of it."""

@@ -13,10 +13,14 @@ from contracts.corpus import Entity
 from contracts.envelope import Contract
 from services.cleaner.core.cleaning import UNKNOWN, CleanedTexts, DomainLanguage, Stage, clean_texts
 from services.cleaner.core.entities import realigned
+from services.cleaner.core.made_texts import made_from_held_out
 from services.cleaner.core.removed import REMOVED_SCHEMA
 from services.cleaner.core.steps.quality import Reason
 from services.cleaner.settings import CleaningRules
 from shared.shards import ENTITY, SCHEMA
+
+MAKING = "augmentation"
+"""The step that is named where a made text is taken out; it is the user's."""
 
 
 class CleaningCounts(Contract):
@@ -51,7 +55,7 @@ def clean_table(raw: pa.Table, rules: CleaningRules, language: DomainLanguage = 
     """Return what becomes of a batch's documents, with `SCHEMA`, all of one domain."""
     before = raw["text"].to_pylist()
     cleaned = clean_texts(before, rules, language)
-    removed = _removed(cleaned)
+    removed = _removed(cleaned, _made_from_held_out(raw))
     counts = CleaningCounts(
         changed={str(stage): count.documents for stage, count in cleaned.counts.items() if count.documents},
         masked={str(kind): count for kind, count in sorted(cleaned.masked.items())},
@@ -61,7 +65,13 @@ def clean_table(raw: pa.Table, rules: CleaningRules, language: DomainLanguage = 
     return CleanedTable(kept=kept, removed=out, counts=counts)
 
 
-def _removed(cleaned: CleanedTexts) -> list[tuple[int, str, str, float | None]]:
+def _made_from_held_out(raw: pa.Table) -> list[int]:
+    if raw["augmented_from"].null_count == len(raw):
+        return []
+    return made_from_held_out(raw["augmented_from"].to_pylist(), raw["group"].to_pylist())
+
+
+def _removed(cleaned: CleanedTexts, made: Sequence[int]) -> list[tuple[int, str, str, float | None]]:
     rows: dict[int, tuple[int, str, str, float | None]] = {
         # An empty text is no document, also where quality is not judged.
         at: (at, str(Stage.QUALITY), str(Reason.EMPTY), None)
@@ -69,6 +79,7 @@ def _removed(cleaned: CleanedTexts) -> list[tuple[int, str, str, float | None]]:
         if not text
     }
     rows |= {one.position: (one.position, str(one.stage), str(one.reason), one.score) for one in cleaned.rejections}
+    rows |= {at: (at, MAKING, str(Reason.MADE_FROM_HELD_OUT), None) for at in made}
     return [rows[at] for at in sorted(rows)]
 
 

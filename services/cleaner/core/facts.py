@@ -33,6 +33,7 @@ class Facts:
         is_held_out: What the split says of the group alone.
         published_on: Days since 1970-01-01, or `NO_DATE`.
         annotated_at: When people labelled it, in microseconds since 1970-01-01, or `NOT_ANNOTATED`.
+        is_made: It was made from another document's text.
         num_characters: Length of the text.
     """
 
@@ -44,6 +45,7 @@ class Facts:
     is_held_out: NDArray[np.bool_]
     published_on: NDArray[np.int32]
     annotated_at: NDArray[np.int64]
+    is_made: NDArray[np.bool_]
     num_characters: NDArray[np.int32]
 
     def __len__(self) -> int:
@@ -81,6 +83,7 @@ class Facts:
             is_held_out=np.array([sides[group] for group in groups], np.bool_),
             published_on=days.to_numpy(zero_copy_only=False).astype(np.int32) if len(texts) else np.empty(0, np.int32),
             annotated_at=times.to_numpy() if len(texts) else np.empty(0, np.int64),
+            is_made=np.array([digest is not None for digest in table["augmented_from"].to_pylist()], np.bool_),
             num_characters=np.array([len(text) for text in texts], np.int32),
         )
 

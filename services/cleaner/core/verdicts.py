@@ -2,7 +2,8 @@
 
 Documents are gone through newest first, among equally old ones by their digest; one is kept if no near-duplicate before it was.
 That is the lexicographically first maximal independent set of the graph of near-duplicates: one for a set of documents. Of
-equal texts that one stays which people annotated last, whatever its date: what they say is worth more.
+equal texts that one stays which people annotated last, whatever its date: what they say is worth more. A text that was made from
+another is near it on purpose: it drops nobody, and only an original with the very same text drops it.
 """
 
 from collections.abc import Iterator
@@ -106,9 +107,8 @@ def verdicts_of(
     loser = alive & (stands_for != np.arange(len(facts))) & (itself | ~restored)
     outcome[loser], lost_to[loser], similarity[loser] = Outcome.DUPLICATE, stands_for[loser], 1.0
 
-    between = _between_winners(pairs, stands_for)
-    versions = are_versions(facts, between)
-    for number, winner, how_near in _losers(between.where(between.says_the_same & ~versions), rank, restored):
+    between = _between_originals(facts, _between_winners(pairs, stands_for))
+    for number, winner, how_near in _losers(duplicates(facts, between), rank, restored):
         outcome[number], lost_to[number], similarity[number] = Outcome.NEAR_DUPLICATE, winner, how_near
     # Who has the text of a document that lost, lost to the same one.
     chained = outcome == Outcome.DUPLICATE
@@ -118,7 +118,7 @@ def verdicts_of(
         outcome=outcome,
         lost_to=lost_to,
         similarity=similarity,
-        valid_until=_valid_until(facts, between.where(versions), outcome == Outcome.KEPT),
+        valid_until=_valid_until(facts, between.where(are_versions(facts, between)), outcome == Outcome.KEPT),
     )
 
 
@@ -142,13 +142,19 @@ def are_versions(facts: Facts, pairs: NearPairs) -> NDArray[np.bool_]:
     return np.asarray(related & dated & (dates[0] != dates[1]), np.bool_)
 
 
+def duplicates(facts: Facts, pairs: NearPairs) -> NearPairs:
+    """Return the pairs of which one document is enough: originals that say the same and are no two versions of a text."""
+    pairs = _between_originals(facts, pairs)
+    return pairs.where(pairs.says_the_same & ~are_versions(facts, pairs))
+
+
 def _winners_of_texts(facts: Facts, rank: Numbers, alive: NDArray[np.bool_]) -> Numbers:
     """Return for each document the living one that has its text and stays; `NOBODY` where none lives.
 
-    It is the one that was annotated last, else the first in canonical order.
+    It is an original where there is one, then the one that was annotated last, then the first in canonical order.
     """
     # Negated bit by bit, since the smallest number has no opposite: the latest first, what nobody annotated last.
-    order = np.lexsort((rank, ~facts.annotated_at, ~alive, facts.text_key))
+    order = np.lexsort((rank, ~facts.annotated_at, facts.is_made, ~alive, facts.text_key))
     keys = facts.text_key[order]
     starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.empty(0, np.int64)
     winners = np.repeat(order[starts], np.diff(np.r_[starts, len(keys)]))
@@ -161,6 +167,10 @@ def _between_winners(pairs: NearPairs, stands_for: Numbers) -> NearPairs:
     first, second = stands_for[pairs.first], stands_for[pairs.second]
     moved = NearPairs(first=first, second=second, similarity=pairs.similarity, says_the_same=pairs.says_the_same)
     return moved.where((first != NOBODY) & (second != NOBODY) & (first != second))
+
+
+def _between_originals(facts: Facts, pairs: NearPairs) -> NearPairs:
+    return pairs.where(~facts.is_made[pairs.first] & ~facts.is_made[pairs.second])
 
 
 def _losers(pairs: NearPairs, rank: Numbers, restored: NDArray[np.bool_]) -> Iterator[tuple[int, int, float]]:

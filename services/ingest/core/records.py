@@ -44,6 +44,7 @@ class Record(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     picture: Annotated[str, Meta(min_length=1, max_length=2_000)] | None = None
     tenant: Label | None = None
     annotated_at: Annotated[datetime, Meta(tz=True)] | None = None
+    augmented_from: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")] | None = None
 
 
 class RecordRefused(ValueError):
@@ -66,7 +67,7 @@ def record_of_json(line: bytes) -> Record:
     """
     try:
         record = _DECODER.decode(line)
-        if not record.entities or _entities_lie_in_the_text(record):
+        if _holds_together(record):
             return record
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass
@@ -85,7 +86,7 @@ def record_of_fields(fields: Mapping[str, Any]) -> Record:
     given = {name: value for name, value in fields.items() if value is not None}
     try:
         record = msgspec.convert(given, Record)
-        if not record.entities or _entities_lie_in_the_text(record):
+        if _holds_together(record):
             return record
     except msgspec.MsgspecError:
         pass
@@ -103,6 +104,13 @@ def record_of_document(document: Document) -> Record:
 def canonical_json(record: Record) -> bytes:
     """Return the bytes that stand for a document in a batch's digest: those of `model_dump_json(exclude_defaults=True)`."""
     return _ENCODER.encode(record)
+
+
+def _holds_together(record: Record) -> bool:
+    """Whether what the contract asks of several fields at once is so."""
+    if record.augmented_from is not None and record.group is None:
+        return False
+    return not record.entities or _entities_lie_in_the_text(record)
 
 
 def _entities_lie_in_the_text(record: Record) -> bool:

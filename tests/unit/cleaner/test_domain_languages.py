@@ -16,13 +16,14 @@ from services.cleaner.core.cleaning import Counter, DomainLanguage, Rejection, S
 from services.cleaner.core.steps.joined import JoinedTexts
 from services.cleaner.core.steps.quality import Reason
 from services.cleaner.core.typos.corrector import TypoCorrector
-from services.cleaner.domain_languages import LanguageRefused, load_languages, terms_in
+from services.cleaner.domain_languages import LanguageRefused, load_languages
 from services.cleaner.settings import CleaningRules, CorpusRules
 from shared.clock import FakeClock
 from shared.demo.statutes import load_statutes
 from shared.relevance.fit import RelevanceFit
 from shared.relevance.model import RelevanceModel
 from shared.shards import SCHEMA, documents_of, read_table, table_of
+from shared.term_lists import terms_in
 from tests.unit.cleaner.conftest import START, running
 from tests.unit.cleaner.test_versions import cleaner_in
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from services.cleaner.core.typos.characters import common_characters, fuzzy, is_traditional, sound_alike, sounds_of
 from services.cleaner.core.typos.corrector import Correction, TypoCorrector, TypoRules
-from services.cleaner.core.typos.pairs import NEVER_CHANGED, partners
 from services.cleaner.core.typos.shapes import look_alikes
 from shared.demo.statutes import load_statutes
+from shared.word_pairs import NEVER_CHANGED, partners
 
 TERM_LIST = (
     "土地承包经营权 集体经济组织 人民法院 人民检察院 行政复议 行政诉讼 民事诉讼 刑事诉讼 诉讼时效 知识产权 国有资产 "

@@ -61,6 +61,18 @@ def test_of_equal_texts_the_one_that_was_annotated_last_is_kept_whatever_its_dat
     assert decide(documents, left_out=[1, 2]).kept.tolist() == [True, False, False, False]
 
 
+def test_a_made_text_stays_beside_what_it_is_near_and_loses_only_to_an_original_with_its_text():
+    def made(text: str, name: str, on: date | None = None) -> Document:
+        return Document(document_id=name, text=text, group=TRAINED, published_on=on, augmented_from="ab" * 32)
+
+    documents = [doc("甲", on=NEW, group=TRAINED), made("乙", "a", NEW), doc("丙", on=OLD), made("丙", "b", NEW)]
+    pairs = near((0, 1, 0.9, True), (1, 2, 0.9, True), (0, 3, 0.9, True))
+    verdicts = decide(documents, pairs)
+    assert verdicts.outcome.tolist() == [Outcome.KEPT, Outcome.KEPT, Outcome.NEAR_DUPLICATE, Outcome.DUPLICATE]
+    assert verdicts.valid_until.tolist() == [NO_DATE] * 4
+    assert decide(documents, pairs, left_out=[2]).kept.tolist() == [True, True, False, True]
+
+
 def test_a_near_duplicate_names_the_nearest_kept_document_before_it():
     documents = [doc("甲", on=OLD), doc("乙", on=date(2020, 1, 1)), doc("丙", on=NEW)]
     verdicts = decide(documents, near((0, 1, 0.9, True), (0, 2, 0.8, True)))

@@ -19,8 +19,9 @@ from services.cleaner.ledger import Ledger
 from services.cleaner.settings import CleaningRules, CorpusRules
 from services.cleaner.versions import Versions
 from shared.artifacts import ArtifactStore
-from shared.corpus import CorpusManifest, read_manifest, read_records, write_shard
-from shared.shards import read_table
+from shared.corpus import CorpusManifest, is_held_out, read_manifest, read_records, write_shard
+from shared.errors import RequestRefused
+from shared.shards import SCHEMA, read_table
 from tests.unit.trainer.world import ARTICLES
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
@@ -165,6 +166,28 @@ def test_what_people_say_of_a_text_takes_the_place_of_what_was_there(cleaner: Cl
         assert event.num_new_documents == 1
         contents += [cleaner.documents(event)]
     assert contents == [[said], [mended]]
+
+
+def test_made_texts_are_in_the_corpus_beside_their_originals(cleaner: Cleaner):
+    group = next(name for number in range(99) if not is_held_out(name := f"law {number}"))
+    original = Document(document_id="one", text=f"{TEXTS[0]}{TEXTS[1]}", group=group)
+    changes = {"document_id": "made", "text": f"{original.text}特此规定。", "augmented_from": "ab" * 32}
+    made = original.model_copy(update=changes)
+    cleaner.clean([original])
+    cleaned = cleaner.clean([made])
+    assert (cleaned.num_new_documents, cleaned.num_near_duplicate_documents) == (1, 0)
+    event, _ = cleaner.cut()
+    assert {one.document_id for one in cleaner.documents(event)} == {"one", "made"}
+
+
+def test_what_was_made_from_held_out_texts_is_not_restored_either(cleaner: Cleaner):
+    group = next(name for number in range(99) if is_held_out(name := f"law {number}"))
+    smuggled = Document(document_id="made", text=TEXTS[0], group=group, augmented_from="ab" * 32)
+    assert cleaner.clean([smuggled]).rejected == {"made-from-held-out": 1}
+    [batch] = cleaner.ledger.batches("law")
+    rows = read_table(cleaner.store, batch.removed_digest).select(SCHEMA.names).cast(SCHEMA)
+    with pytest.raises(RequestRefused, match="for evaluation only"):
+        cleaner.cleaning.clean_restored(batch, rows, UUID(int=7), now=NOW)
 
 
 def test_a_quarantined_batch_leaves_and_comes_back_with_what_it_had_won_over(cleaner: Cleaner):

@@ -33,11 +33,12 @@ def documents(draw: st.DrawFn) -> Document:
     text = draw(NAMES)
     starts = draw(st.lists(st.integers(0, len(text) - 1), max_size=3))
     entities = tuple(Entity(start=start, end=draw(st.integers(start + 1, len(text))), label="疾病") for start in starts)
+    group = draw(st.none() | NAMES)
     return Document(
         document_id=draw(NAMES),
         text=text,
         label=draw(st.none() | NAMES),
-        group=draw(st.none() | NAMES),
+        group=group,
         published_on=draw(st.none() | st.dates()),
         source=draw(st.none() | st.just("") | NAMES),
         labels=tuple(draw(st.lists(NAMES, max_size=3))),
@@ -47,6 +48,7 @@ def documents(draw: st.DrawFn) -> Document:
         picture=draw(st.none() | NAMES),
         tenant=draw(st.none() | NAMES),
         annotated_at=draw(st.none() | TIMES),
+        augmented_from=draw(st.sampled_from([None, "0a" * 32])) if group else None,
     )
 
 
@@ -54,7 +56,7 @@ VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-1, 300_000), st.floats(allow_nan=False), NAMES, st.just(""),
     st.sampled_from(
         ["zh", "zh\n", "z", "zh-", "2025-01-03", "2025-02-30", "2025-01-03T00:00:00", "2025-01-03T10:00", "1735689600", "x" * 301,
-         "2025-01-03T10:00:00Z"]
+         "2025-01-03T10:00:00Z", "0a" * 32, "0A" * 32]
     ),
     st.lists(NAMES, max_size=3), st.lists(st.none() | st.integers(), max_size=2),
     st.lists(

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     REPEATED = "repeated"
     UNSETTLED = "unsettled"
     OFF_DOMAIN = "off-domain"
+    MADE_FROM_HELD_OUT = "made-from-held-out"
 
 
 class Language(IntEnum):

@@ -16,8 +16,8 @@ import rjieba
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
 from services.cleaner.core.typos.characters import is_traditional, sound_alike, sounds_of
-from services.cleaner.core.typos.pairs import COORDINATING, FUNCTION_CHARACTERS, NEVER_CHANGED, PROTECTED
 from services.cleaner.core.typos.shapes import NO_SHAPES, Shapes
+from shared.word_pairs import COORDINATING, FUNCTION_CHARACTERS, NEVER_CHANGED, PROTECTED
 
 HAN = re.compile("[一-鿿]+")
 SEPARATOR = "\n"

@@ -6,18 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cleaner.core.augmentation.back_translation import Fault, augmented_by_back_translation, fault
-from services.cleaner.core.augmentation.records import (
+from shared.augmentation.back_translation import Fault, augmented_by_back_translation, fault
+from shared.augmentation.records import (
     Method,
     TrainingText,
     for_evaluation,
     may_be_augmented,
     meaning_markers,
 )
-from services.cleaner.core.augmentation.synonyms import SynonymReplacer, augmented_by_synonyms
-from services.cleaner.core.typos.pairs import NEVER_CHANGED
+from shared.augmentation.synonyms import SynonymReplacer, augmented_by_synonyms
 from shared.corpus import is_held_out
 from shared.demo.statutes import load_statutes
+from shared.word_pairs import NEVER_CHANGED
 
 DIGEST = "ab" * 32
 SYNONYMS = {

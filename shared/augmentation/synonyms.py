@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import rjieba
 from ahocorasick_rs import AhoCorasick, MatchKind
 
-from services.cleaner.core.augmentation.records import MEANING, Method, TrainingText, may_be_augmented
-from services.cleaner.core.typos.pairs import NEVER_CHANGED
+from shared.augmentation.records import MEANING, Method, TrainingText, may_be_augmented
+from shared.word_pairs import NEVER_CHANGED
 
 MIN_WORD_CHARS = 2
 PAIR_WORDS = frozenset(word for word in NEVER_CHANGED if len(word) >= MIN_WORD_CHARS)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from services.cleaner.core.augmentation.records import Method, TrainingText, may_be_augmented, meaning_markers
+from shared.augmentation.records import Method, TrainingText, may_be_augmented, meaning_markers
 
 MIN_RATIO, MAX_RATIO = 0.5, 2.0
 """Of the lengths, new to old: outside, something was left out or made up."""

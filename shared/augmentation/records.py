@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.cleaner.core.typos.pairs import MODALS, NEGATIONS, NUMERALS
 from shared.corpus import is_held_out
+from shared.word_pairs import MODALS, NEGATIONS, NUMERALS
 
 MEANING = NUMERALS | NEGATIONS | MODALS | frozenset("0123456789０１２３４５６７８９.%％‰")
 """Characters that a made text has as often as its original: a norm with another number or negation is another norm."""

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from services.cleaner.back_translation import (
+from shared.augmentation.back_translation import augmented_by_back_translation
+from shared.augmentation.chat import (
     ChatBackTranslation,
     ChatEndpoint,
     TranslationRefused,
     TranslationUnavailable,
 )
-from services.cleaner.core.augmentation.back_translation import augmented_by_back_translation
-from services.cleaner.core.augmentation.records import TrainingText
+from shared.augmentation.records import TrainingText
 
 WORDS = {"向主管部门汇报。": "Report to the authority.", "由法院审理。": "Tried by the court."}
 BACK = {"Report to the authority.": "报告主管机关。", "Tried by the court.": "由法院审判。"}
