@@ -59,8 +59,30 @@ class Parents(Contract):
     code: str
 
 
+class VocabularyTransfer(Contract):
+    """How a training that changed the vocabulary began its embedding.
+
+    Attributes:
+        parent_tokenizer_digest: The tokenizer whose rows it took over.
+        num_kept: Rows that are the parent's, bit for bit.
+        num_added: Rows that began anew.
+        num_dropped: Tokens of the parent that the new tokenizer lacks.
+        initialisation: What new rows began with, one of `shared.lm.transfer`.
+    """
+
+    parent_tokenizer_digest: Digest
+    num_kept: Annotated[int, Field(ge=0)]
+    num_added: Annotated[int, Field(ge=0)]
+    num_dropped: Annotated[int, Field(ge=0)]
+    initialisation: str
+
+
 class TrainingRecord(Contract):
-    """How long a bundle was trained. The whole recipe is its file `training.json`."""
+    """How long a bundle was trained. The whole recipe is its file `training.json`.
+
+    Attributes:
+        transfer: None where the vocabulary is the parent's, or there is no parent.
+    """
 
     token_budget: int
     num_tokens: int
@@ -68,6 +90,7 @@ class TrainingRecord(Contract):
     num_skipped_steps: int
     seed: int
     loss: float
+    transfer: VocabularyTransfer | None = None
 
 
 class Manifest(Contract):

@@ -54,7 +54,7 @@ def _(event: CorpusVersioned) -> str:
 
 @summary.register
 def _(event: TokenizerReady) -> str:
-    origin = "the serving one still covers the text" if event.reused else "a new one: training starts from scratch"
+    origin = "the serving one still covers the text" if event.reused else "a new one"
     fit = f"coverage {event.coverage:.4f}, {event.tokens_per_char:.2f} tokens a character"
     return f"{event.vocab_size:,} tokens, {fit}; {origin}"
 

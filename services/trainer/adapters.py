@@ -13,15 +13,16 @@ from tokenizers import Tokenizer
 from contracts.corpus import Document
 from contracts.envelope import Digest
 from services.trainer.core.job import TrainingJob
+from services.trainer.core.model import with_vocabulary
 from shared import bundle
 from shared.artifacts import ArtifactStore
-from shared.bundle import Manifest, Parents, TrainingRecord
+from shared.bundle import Manifest, Parents, TrainingRecord, VocabularyTransfer
 from shared.corpus import read_content_keys, read_records
-from shared.errors import RunFailed
 from shared.lm.gpt import GPT
 from shared.lm.hf import load_model, read_config, save_model, write_json
 from shared.lm.serving_graph import build_graph, quantize
 from shared.lm.text import special_ids
+from shared.lm.transfer import Initialisation, TransferPlan, plan_transfer
 
 DISTRIBUTION = "plumbline-mesh"
 CODE_FOLDERS = ("shared/lm", "services/trainer")
@@ -33,28 +34,48 @@ class Parent:
     """The bundle that a run continues.
 
     Attributes:
+        model: Its weights, with a row for each token of the run's tokenizer.
         ancestors: Its own digest, then those before it.
+        transfer: How its embedding came to the run's vocabulary; None where it has the same tokenizer.
     """
 
     manifest: Manifest
     model: GPT
     ancestors: tuple[Digest, ...]
+    transfer: VocabularyTransfer | None = None
 
 
-def read_parent(store: ArtifactStore, job: TrainingJob, folder: Path) -> Parent | None:
-    """Return the bundle that `job` continues, or None.
+def read_parent(store: ArtifactStore, job: TrainingJob, tokenizer: Tokenizer, folder: Path) -> Parent | None:
+    """Return the bundle that `job` continues; None where there is none, or its vocabulary has too little in common.
 
-    Raises:
-        RunFailed: It has another tokenizer, so its embeddings mean something else.
+    Args:
+        store: Has the bundle.
+        job: Names it.
+        tokenizer: Of the run.
+        folder: Where its files go.
     """
     if job.parent_bundle_digest is None:
         return None
     manifest = bundle.load(store, job.parent_bundle_digest, folder)
-    if manifest.parents.tokenizer_digest != job.tokenizer_digest:
-        msg = f"bundle {job.parent_bundle_digest} has another tokenizer than the run"
-        raise RunFailed(msg, next_step="train from scratch")
     model, _ = load_model(folder)
-    return Parent(manifest, model, (job.parent_bundle_digest, *manifest.parents.ancestors))
+    ancestors = (job.parent_bundle_digest, *manifest.parents.ancestors)
+    if manifest.parents.tokenizer_digest == job.tokenizer_digest:
+        return Parent(manifest, model, ancestors)
+    plan = plan_transfer(Tokenizer.from_file(str(folder / bundle.TOKENIZER)), tokenizer)
+    if plan.share_kept < job.recipe.min_kept_share:
+        return None
+    model = with_vocabulary(model, plan, Initialisation(job.recipe.new_rows))
+    return Parent(manifest, model, ancestors, _record(manifest, plan, job.recipe.new_rows))
+
+
+def _record(manifest: Manifest, plan: TransferPlan, initialisation: str) -> VocabularyTransfer:
+    return VocabularyTransfer(
+        parent_tokenizer_digest=manifest.parents.tokenizer_digest,
+        num_kept=plan.num_kept,
+        num_added=plan.num_added,
+        num_dropped=plan.num_dropped,
+        initialisation=initialisation,
+    )
 
 
 def read_texts(
@@ -89,7 +110,7 @@ def seal(
     parents = Parents(
         corpus_digest=job.corpus_digest,
         tokenizer_digest=job.tokenizer_digest,
-        parent_bundle_digest=job.parent_bundle_digest,
+        parent_bundle_digest=ancestors[0] if ancestors else None,
         ancestors=ancestors,
         code=code_version(),
     )

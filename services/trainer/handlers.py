@@ -10,13 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from contracts.envelope import Digest, Domain
 from contracts.telemetry import TRAINING_LOSS, TRAINING_TOKENS_PER_SECOND
 from contracts.topics import MODEL_TRAINED, RELEASE_CHANGED, TOKENIZER_READY, TRAINING_PROGRESSED
 from contracts.training import ModelTrained, TokenizerReady, TrainingProgressed
 from services.trainer.core.job import ProgressLine, TrainingJob, TrainingResult, child_environment
 from services.trainer.settings import Settings
-from shared import bundle, bundle_signing
+from shared import bundle_signing
 from shared.artifacts import ArtifactStore
 from shared.bundle_signing import Admission
 from shared.bus import Bus
@@ -95,7 +94,7 @@ class Training:
             domain=event.domain,
             corpus_digest=event.corpus_digest,
             tokenizer_digest=event.tokenizer_digest,
-            parent_bundle_digest=self._parent(event.domain, event.tokenizer_digest),
+            parent_bundle_digest=self.serving.digest(event.domain),
             recipe=self.settings.recipe,
             num_threads=self.settings.training_threads,
             checkpoint_interval_s=self.settings.checkpoint_interval_s,
@@ -103,14 +102,6 @@ class Training:
         job_file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(job_file, job.model_dump_json().encode())
         return job
-
-    def _parent(self, domain: Domain, tokenizer_digest: Digest) -> Digest | None:
-        """Return the serving bundle, if its weights were trained with this tokenizer."""
-        serving = self.serving.digest(domain)
-        if serving is None:
-            return None
-        fits = bundle.read_manifest(self.store, serving).parents.tokenizer_digest == tokenizer_digest
-        return serving if fits else None
 
 
 def register(bus: Bus, *, training: Training, runs: Runs, telemetry: Telemetry, clock: Clock) -> None:
@@ -143,7 +134,10 @@ def register(bus: Bus, *, training: Training, runs: Runs, telemetry: Telemetry, 
             loss=result.loss,
             duration_s=time.monotonic() - started_s,
         )
-        log.info("trained", extra={"domain": event.domain, "bundle_digest": result.bundle_digest, "loss": result.loss})
+        log.info(
+            "trained",
+            extra={"domain": event.domain, **result.model_dump(include={"bundle_digest", "loss", "transfer"})},
+        )
         return trained
 
     bus.consume({TOKENIZER_READY: on_tokenizer_ready})

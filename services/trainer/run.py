@@ -22,7 +22,7 @@ from services.trainer.core.job import TrainingJob, TrainingResult, fingerprint, 
 from services.trainer.core.loop import Learner, train
 from services.trainer.core.model import fresh_model, with_labels
 from shared.artifacts import ArtifactStore
-from shared.bundle import TrainingRecord
+from shared.bundle import TrainingRecord, VocabularyTransfer
 from shared.child import do_job, exit_with_parent
 from shared.errors import RunFailed
 from shared.lm.checkpoint import load_checkpoint, save_checkpoint
@@ -40,6 +40,7 @@ class Prepared:
         tokenizer_json: The tokenizer's file, byte for byte.
         pad_id: What batches are padded with.
         ancestors: Bundles whose weights it continues, nearest first.
+        transfer: How the parent's embedding came to the run's vocabulary, if it had another.
     """
 
     tokenizer_json: bytes
@@ -48,6 +49,7 @@ class Prepared:
     learner: Learner
     token_budget: int
     ancestors: tuple[Digest, ...]
+    transfer: VocabularyTransfer | None
 
 
 def main(job_file: Path) -> int:
@@ -64,7 +66,7 @@ def run(job: TrainingJob, folder: Path) -> TrainingResult:
         folder: Work folder of this job alone; a checkpoint in it is gone on from.
 
     Raises:
-        RunFailed: There is nothing to learn from, or the parent bundle does not fit.
+        RunFailed: There is nothing to learn from.
         ArtifactMissing: An input is gone.
     """
     torch.set_num_threads(job.num_threads)
@@ -78,7 +80,7 @@ def prepare(store: ArtifactStore, job: TrainingJob, folder: Path) -> Prepared:
     """Read the inputs and restore the last checkpoint, if there is one of this job."""
     tokenizer_json = store.read_bytes(job.tokenizer_digest)
     tokenizer = Tokenizer.from_str(tokenizer_json.decode())
-    parent = adapters.read_parent(store, job, folder / "parent")
+    parent = adapters.read_parent(store, job, tokenizer, folder / "parent")
     new, old = adapters.read_texts(store, job.corpus_digest, parent.manifest.parents.corpus_digest if parent else None)
     examples = training_set(
         new,
@@ -95,8 +97,15 @@ def prepare(store: ArtifactStore, job: TrainingJob, folder: Path) -> Prepared:
         model, job.recipe, peak_rate=job.recipe.peak_rate(continues=parent is not None), token_budget=budget
     )
     _restore(learner, folder / CHECKPOINT, fingerprint(job))
-    ancestors = parent.ancestors if parent else ()
-    return Prepared(tokenizer_json, special_ids(tokenizer).pad, examples, learner, budget, ancestors)
+    return Prepared(
+        tokenizer_json,
+        special_ids(tokenizer).pad,
+        examples,
+        learner,
+        budget,
+        ancestors=parent.ancestors if parent else (),
+        transfer=parent.transfer if parent else None,
+    )
 
 
 def train_to_the_end(prepared: Prepared, job: TrainingJob, checkpoint: Path) -> None:
@@ -132,6 +141,7 @@ def finish(store: ArtifactStore, prepared: Prepared, job: TrainingJob, folder: P
         num_skipped_steps=counters.num_skipped,
         seed=job.recipe.seed,
         loss=losses.joint,
+        transfer=prepared.transfer,
     )
     return TrainingResult(
         bundle_digest=adapters.seal(store, folder, job, prepared.ancestors, record),

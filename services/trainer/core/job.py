@@ -8,6 +8,7 @@ from pydantic import Field
 from contracts.envelope import Contract, Digest, Domain
 from services.trainer.core.counters import Counters
 from services.trainer.core.recipe import Recipe
+from shared.bundle import VocabularyTransfer
 
 
 class TrainingJob(Contract):
@@ -15,7 +16,8 @@ class TrainingJob(Contract):
 
     Attributes:
         artifacts_url: The artifact store.
-        parent_bundle_digest: The bundle whose weights are trained on; None: from scratch.
+        parent_bundle_digest: The bundle whose weights are trained on, if the recipe finds its vocabulary like enough; None: from
+            scratch.
         recipe: Every number that decides the outcome.
         num_threads: Processor threads; the outcome depends on them in the last bits.
         checkpoint_interval_s: Work that a crash may cost.
@@ -39,6 +41,7 @@ class TrainingResult(Contract):
     Attributes:
         ancestors: Bundles whose weights it continues, nearest first.
         loss: Smoothed joint loss at the end, in nats.
+        transfer: How the parent's embedding came to this vocabulary; None where that is the parent's, or there is no parent.
     """
 
     bundle_digest: Digest
@@ -53,6 +56,7 @@ class TrainingResult(Contract):
     loss: float
     lm_loss: float
     label_loss: float
+    transfer: VocabularyTransfer | None = None
 
 
 class ProgressLine(Contract):

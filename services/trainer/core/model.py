@@ -1,9 +1,12 @@
 """The model that a run begins with."""
 
+from dataclasses import replace
+
 import torch
 
 from services.trainer.core.recipe import Recipe
 from shared.lm.gpt import GPT
+from shared.lm.transfer import Initialisation, TransferPlan, transferred
 
 
 def fresh_model(recipe: Recipe, *, vocab_size: int, num_labels: int) -> GPT:
@@ -27,4 +30,20 @@ def with_labels(parent: GPT, *, num_labels: int, seed: int) -> GPT:
     with torch.no_grad():
         model.label_head.weight[:known] = parent.label_head.weight
         model.label_head.bias[:known] = parent.label_head.bias
+    return model
+
+
+def with_vocabulary(parent: GPT, plan: TransferPlan, how: Initialisation) -> GPT:
+    """Return the parent's weights for another tokenizer; only the embedding, which is the output layer too, has other rows.
+
+    Args:
+        parent: Not changed.
+        plan: From the parent's tokenizer to the run's.
+        how: What rows of new tokens begin with.
+    """
+    rows = transferred(parent.model.embed_tokens.weight.detach().numpy(), plan, how=how)
+    with torch.random.fork_rng(devices=[]):
+        model = GPT(replace(parent.config, vocab_size=len(rows)), parent.label_head.num_labels)
+    weights = {**parent.state_dict(), "model.embed_tokens.weight": torch.from_numpy(rows)}
+    model.load_state_dict(weights)
     return model

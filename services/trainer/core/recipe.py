@@ -28,6 +28,9 @@ class Recipe(BaseModel):
         min_replay_documents: Old documents at least, where there are so many.
         tokens_per_batch: Padded tokens of a micro-batch.
         batches_per_step: Micro-batches of an optimizer step.
+        min_kept_share: A run with another tokenizer than the serving bundle's goes on from its weights if at least this share of
+            the new vocabulary's tokens has a row there; below it, it starts from scratch.
+        new_rows: What rows of new tokens begin with; `shared/lm/transfer.py` says more.
         learning_rate: Peak, from scratch.
         continued_learning_rate: Peak, when continuing.
         warmup_share: Share of the budget over which the rate rises from nothing.
@@ -59,6 +62,8 @@ class Recipe(BaseModel):
     min_replay_documents: Annotated[int, Field(ge=0)] = 1_000
     tokens_per_batch: Positive = 1_024
     batches_per_step: Positive = 1
+    min_kept_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    new_rows: Literal["mean", "scaled-mean", "focus"] = "mean"
     learning_rate: Rate = 4e-3
     continued_learning_rate: Rate = 5e-4
     warmup_share: Annotated[float, Field(ge=0, lt=1)] = 0.1

@@ -13,7 +13,7 @@ from services.trainer import run as trainer
 from services.trainer.core.job import TrainingResult, child_environment
 from services.trainer.core.recipe import Recipe
 from shared.bundle import load, read_manifest
-from shared.errors import ArtifactMissing, RunFailed
+from shared.errors import ArtifactMissing
 from shared.serving import BundleSession
 from tests.unit.trainer.world import ARTICLES, FAST, LATER_LABEL, make_world
 
@@ -114,11 +114,13 @@ def test_training_on_keeps_known_labels_adds_new_ones_and_names_its_ancestors(wo
     assert third.ancestors == (second.bundle_digest, first.bundle_digest)
 
 
-def test_a_parent_with_another_tokenizer_is_refused(world, first, tmp_path):
+def test_a_parent_whose_tokenizer_only_reads_otherwise_is_gone_on_from_with_all_its_rows(world, first, tmp_path):
     other = world.store.put_bytes(world.store.read_bytes(world.tokenizer) + b"\n")
     job = world.job(parent=first.bundle_digest).model_copy(update={"tokenizer_digest": other})
-    with pytest.raises(RunFailed, match="another tokenizer"):
-        trainer.run(job, tmp_path)
+    second = trainer.run(job, tmp_path)
+    assert second.ancestors == (first.bundle_digest,)
+    assert second.transfer
+    assert (second.transfer.num_added, second.transfer.num_dropped) == (0, 0)
 
 
 def test_a_missing_input_is_named(world, tmp_path):
