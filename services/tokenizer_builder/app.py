@@ -1,13 +1,17 @@
 """Wires the tokenizer-builder."""
 
+from functools import partial
+
 from fastapi import FastAPI
 
+from services.tokenizer_builder import vectors_api
 from services.tokenizer_builder.handlers import Fitting, register
 from services.tokenizer_builder.settings import Settings
+from services.tokenizer_builder.vector_learning import TICK_S, VectorLearning
 from shared.artifacts import ArtifactStore
 from shared.bus import Bus
 from shared.clock import Clock, SystemClock
-from shared.daemon import daemon_app
+from shared.daemon import daemon_app, every
 from shared.releases import ServingBundles
 from shared.runs import Runs
 from shared.telemetry import Telemetry
@@ -20,18 +24,30 @@ def build() -> FastAPI:
     settings = Settings()
     telemetry = Telemetry.to_kafka(SERVICE, settings.telemetry, settings.kafka, settings.state_dir)
     bus = Bus(SERVICE, settings.kafka, telemetry)
-    wire(settings, bus, SystemClock())
-    return daemon_app(bus, telemetry)
+    learning = wire(settings, bus, SystemClock())
+    app = daemon_app(bus, telemetry, background=[partial(every, TICK_S, learning.tick)])
+    app.include_router(vectors_api.routes(ArtifactStore(settings.artifacts.url)))
+    return app
 
 
-def wire(settings: Settings, bus: Bus, clock: Clock) -> None:
-    """Connect the handlers to the bus and the artifact store."""
+def wire(settings: Settings, bus: Bus, clock: Clock) -> VectorLearning:
+    """Connect the handlers to the bus and the artifact store; return what learns word vectors beside them."""
     store = ArtifactStore(settings.artifacts.url)
+    folder = settings.state_dir / "runs"
     fitting = Fitting(
         serving=ServingBundles(store),
         store=store,
         artifacts_url=settings.artifacts.url,
         rules=settings.tokenizer,
-        folder=settings.state_dir / "runs",
+        folder=folder,
     )
-    register(bus, fitting=fitting, runs=Runs(store, SERVICE, clock=clock), clock=clock)
+    learning = VectorLearning(
+        store,
+        artifacts_url=settings.artifacts.url,
+        settings=settings.word_vectors,
+        folder=settings.state_dir / "word-vectors",
+        clock=clock,
+        owns=bus.owns,
+    )
+    register(bus, fitting=fitting, vectors=learning, runs=Runs(store, SERVICE, clock=clock), clock=clock)
+    return learning

@@ -14,6 +14,7 @@ from contracts.topics import CORPUS_VERSIONED, RELEASE_CHANGED, TOKENIZER_READY
 from contracts.training import TokenizerReady
 from services.tokenizer_builder.core.job import Fitted, Job
 from services.tokenizer_builder.settings import TokenizerRules
+from services.tokenizer_builder.vector_learning import VectorLearning
 from shared import bundle
 from shared.artifacts import ArtifactStore
 from shared.bundle import Parents
@@ -76,7 +77,7 @@ class Fitting:
         return bundle.read_manifest(self.store, serving).parents if serving else None
 
 
-def register(bus: Bus, *, fitting: Fitting, runs: Runs, clock: Clock) -> None:
+def register(bus: Bus, *, fitting: Fitting, vectors: VectorLearning, runs: Runs, clock: Clock) -> None:
     """Subscribe the tokenizer-builder to the mesh."""
 
     async def on_corpus_versioned(event: CorpusVersioned) -> None:
@@ -84,6 +85,7 @@ def register(bus: Bus, *, fitting: Fitting, runs: Runs, clock: Clock) -> None:
         # A crash may have come between the end of the run and of its scratch space.
         await asyncio.to_thread(fitting.forget, event)
         await bus.publish(TOKENIZER_READY, ready)
+        await vectors.note(event)
 
     async def run(event: CorpusVersioned) -> TokenizerReady:
         fitted = await fitting.fit(event)

@@ -24,7 +24,23 @@ class TokenizerRules(Group):
     """and while its tokens per character on the new text are at most this share above those on the text before."""
 
 
+class WordVectorSettings(Group):
+    """Whether, when and how the word vectors of corpus versions are learnt."""
+
+    enabled: bool = True
+    """Off: corpus versions get no word vectors."""
+    quiet_s: Annotated[float, Field(ge=0)] = 300.0
+    """They are learnt once no corpus version has come for so long, so that they never delay a release or a demo."""
+    dimensions: Annotated[int, Field(gt=0, le=4_096)] = 300
+    """Width of a vector."""
+    epochs: Annotated[int, Field(gt=0)] = 5
+    """Passes over the text."""
+    max_chars: Annotated[int, Field(gt=0)] = 7_000_000
+    """Characters of training text that are looked at; more are sampled. 7 million Chinese ones, 20 MB, take a minute."""
+
+
 class Settings(DaemonSettings):
     """The tokenizer-builder's settings."""
 
     tokenizer: TokenizerRules = TokenizerRules()
+    word_vectors: WordVectorSettings = WordVectorSettings()

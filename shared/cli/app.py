@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from shared.cli import annotate, augment, corpus, dlq, held, relevance, screen, secrets, tokenizer, train
+from shared.cli import annotate, augment, corpus, dlq, held, relevance, screen, secrets, tokenizer, train, vectors
 from shared.cli.ask import ask
 from shared.cli.demo import demo
 from shared.cli.exits import Exit, exit_of
@@ -42,6 +42,7 @@ def application() -> typer.Typer:
     app.add_typer(held.group, name="batches")
     app.add_typer(dlq.group, name="dlq")
     app.add_typer(tokenizer.group, name="tokenizer")
+    app.add_typer(vectors.group, name="vectors")
     return app
 
 

@@ -19,6 +19,8 @@ class MeshUrls(Group):
     """Base URL for `plumb ingest`. Once one of these is set, commands look for no mesh in the state directory."""
     cleaner: BaseUrl | None = None
     """Base URL for `plumb corpus`."""
+    tokenizer_builder: BaseUrl | None = None
+    """Base URL for `plumb vectors`."""
     release_manager: BaseUrl | None = None
     """Base URL for `plumb rollback`."""
     inference_gateway: BaseUrl | None = None

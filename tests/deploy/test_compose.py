@@ -32,7 +32,7 @@ from tests.engines import ELASTICSEARCH_IMAGE, KAFKA_IMAGE, REDIS_IMAGE
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 READ_BY = [(reader, setting.variable) for reader, setting in tables.all_settings()]
 CLI = ("plumb", "demo")
-SECRETIVE = re.compile(r"TOKEN|PASSWORD|SECRET|_KEY|CREDENTIAL", re.IGNORECASE)
+SECRETIVE = re.compile(r"TOKEN(?!IZER)|PASSWORD|SECRET|_KEY|CREDENTIAL", re.IGNORECASE)
 
 
 def secrets_of(daemon: str) -> set[str]:
@@ -56,7 +56,7 @@ def test_a_daemon_runs_its_factory_from_the_smallest_image_that_has_what_it_need
     module, _, factory = service["command"][0].partition(":")
     assert module == f"services.{name.replace('-', '_')}.app"
     assert callable(getattr(importlib.import_module(module), factory))
-    assert service["build"]["target"] == ("trainer" if name == "trainer" else "daemon")
+    assert service["build"]["target"] == (name if name in {"trainer", "tokenizer-builder"} else "daemon")
 
 
 @pytest.mark.parametrize("name", DAEMONS)
@@ -134,7 +134,7 @@ def test_the_command_line_knows_the_daemons_addresses(name: str) -> None:
     urls = {key: url for key, url in environment(name).items() if "_URLS__" in key}
     assert urls == {
         f"PLUMBLINE_URLS__{daemon.upper().replace('-', '_')}": f"http://{daemon}:{probe.PORT}"
-        for daemon in ("ingest", "cleaner", "release-manager", "inference-gateway", "monitor")
+        for daemon in ("ingest", "cleaner", "tokenizer-builder", "release-manager", "inference-gateway", "monitor")
     }
 
 

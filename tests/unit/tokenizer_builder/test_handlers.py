@@ -15,7 +15,7 @@ from contracts.topics import CORPUS_VERSIONED, RELEASE_CHANGED, TOKENIZER_READY
 from contracts.training import TokenizerReady
 from services.tokenizer_builder.app import wire
 from services.tokenizer_builder.settings import Settings, TokenizerRules
-from shared import bundle
+from shared import bundle, vector_versions
 from shared.artifacts import ArtifactStore
 from shared.bus import Bus
 from shared.clock import FakeClock
@@ -142,6 +142,14 @@ async def test_a_first_version_gets_a_tokenizer_from_its_training_documents_only
     assert 0.9 < ready.coverage < 1
     assert 0 < ready.tokens_per_char < 1
     assert list(builder.folder.iterdir()) == []
+
+
+async def test_a_version_whose_tokenizer_is_out_waits_for_its_word_vectors(builder: Builder):
+    event = builder.version(documents(ARTICLES))
+    await builder.user.publish(CORPUS_VERSIONED, event)
+    (waiting,) = vector_versions.versions_of(builder.store, "law")
+    assert (waiting.state, waiting.number, waiting.corpus_digest) == ("waiting", 1, event.corpus_digest)
+    assert waiting.event_id == event.event_id
 
 
 async def test_a_finished_run_says_the_same_again_without_running(builder: Builder):

@@ -1,0 +1,160 @@
+"""Learns the word vectors of corpus versions, one at a time, when the mesh is quiet.
+
+A version waits as a ref from the moment that its tokenizer is out until its vectors are, so neither a kill nor an absent gensim
+loses one. The member of the group that owns the domain learns them, in a child process that takes what the others leave.
+"""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from contracts.corpus import CorpusVersioned
+from contracts.envelope import Domain
+from contracts.word_vectors import VectorsVersion
+from services.tokenizer_builder.core.vectors_job import VectorRules, VectorsJob, VectorsLearnt
+from services.tokenizer_builder.settings import WordVectorSettings
+from shared import vector_versions
+from shared.artifacts import ArtifactStore
+from shared.child import MAX_NICENESS, run_child
+from shared.clock import Clock
+from shared.errors import PermanentError, TransientError
+
+CHILD = "services.tokenizer_builder.vectors_run"
+LIBRARY = "gensim"
+TICK_S = 5.0
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+log = logging.getLogger(__name__)
+
+
+class VectorLearning:
+    """The versions that wait for their word vectors, and the work on them."""
+
+    def __init__(
+        self,
+        store: ArtifactStore,
+        *,
+        artifacts_url: str,
+        settings: WordVectorSettings,
+        folder: Path,
+        clock: Clock,
+        owns: Callable[[Domain], bool],
+        niceness: int = MAX_NICENESS,
+    ) -> None:
+        """Begin with what waits in the store.
+
+        Args:
+            store: Has the versions, and gets the vectors.
+            artifacts_url: The same store, for the child process.
+            settings: Whether, how, and after how long a quiet.
+            folder: Scratch space.
+            clock: Tells how long it has been quiet.
+            owns: Whether this member of the group has a domain.
+            niceness: How far the child process stands back, 0 to 19.
+        """
+        self._store = store
+        self._artifacts_url = artifacts_url
+        self._settings = settings
+        self._folder = folder
+        self._clock = clock
+        self._owns = owns
+        self._niceness = niceness
+        self._disturbed_s = clock.monotonic_s()
+        self._missed_library = False
+
+    async def note(self, event: CorpusVersioned) -> None:
+        """Let a version wait for its vectors; called once its tokenizer is out."""
+        self._disturbed_s = self._clock.monotonic_s()
+        if self._settings.enabled:
+            await asyncio.to_thread(vector_versions.note_waiting, self._store, _waiting(event))
+
+    async def tick(self) -> None:
+        """Learn the vectors of one version, if one waits and it has been quiet for long enough."""
+        if not self._settings.enabled or self._clock.monotonic_s() - self._disturbed_s < self._settings.quiet_s:
+            return
+        try:
+            version = await asyncio.to_thread(self._next)
+            if version and self._has_library():
+                await self._learn(version)
+        except (TransientError, OSError) as error:
+            # Not at the next tick: what is away or full seldom comes back within seconds.
+            self._disturbed_s = self._clock.monotonic_s()
+            log.warning("word vectors not learnt, will try again", extra={"error": repr(error)})
+
+    def _next(self) -> VectorsVersion | None:
+        for name in vector_versions.waiting(self._store):
+            if self._owns(vector_versions.domain_of(name)) and (
+                version := vector_versions.read_version(self._store, name)
+            ):
+                return version
+        return None
+
+    def _has_library(self) -> bool:
+        if find_spec(LIBRARY):
+            return True
+        if not self._missed_library:
+            self._missed_library = True
+            log.warning(
+                "word vectors are not learnt: gensim is not installed",
+                extra={"next_step": "install plumbline-mesh[vectors], or set PLUMBLINE_WORD_VECTORS__ENABLED=false"},
+            )
+        return False
+
+    async def _learn(self, version: VectorsVersion) -> None:
+        try:
+            done = _learnt(version, await self._run(version))
+        except PermanentError as error:
+            done = version.model_copy(update={"state": "failed", "reason": str(error)})
+            log.warning("no word vectors of this version", extra={"domain": version.domain, "reason": str(error)})
+        await asyncio.to_thread(vector_versions.note_done, self._store, done)
+        log.info("word vectors", extra=done.model_dump(mode="json", exclude={"drifted"}))
+
+    async def _run(self, version: VectorsVersion) -> VectorsLearnt:
+        folder = self._folder / str(version.event_id)
+        try:
+            job_file = await asyncio.to_thread(self._write_job, version, folder)
+            result = await run_child(
+                CHILD, job_file, on_progress=_ignore, environment=ONE_THREAD, niceness=self._niceness
+            )
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        return VectorsLearnt.model_validate(result)
+
+    def _write_job(self, version: VectorsVersion, folder: Path) -> Path:
+        before = vector_versions.latest_learnt(self._store, version.domain, before=version.number)
+        job = VectorsJob(
+            artifacts_url=self._artifacts_url,
+            corpus_digest=version.corpus_digest,
+            previous_vectors_digest=before.vectors_digest if before else None,
+            rules=VectorRules(
+                dimensions=self._settings.dimensions,
+                epochs=self._settings.epochs,
+                max_chars=self._settings.max_chars,
+            ),
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        job_file = folder / "job.json"
+        job_file.write_text(job.model_dump_json())
+        return job_file
+
+
+def _waiting(event: CorpusVersioned) -> VectorsVersion:
+    return VectorsVersion(
+        domain=event.domain,
+        event_id=event.event_id,
+        number=event.number,
+        corpus_digest=event.corpus_digest,
+        state="waiting",
+    )
+
+
+def _learnt(version: VectorsVersion, learnt: VectorsLearnt) -> VectorsVersion:
+    return VectorsVersion.model_validate({**version.model_dump(), **learnt.model_dump(), "state": "learnt"})
+
+
+async def _ignore(_: dict[str, Any]) -> None:
+    """Nobody waits for it."""
