@@ -68,6 +68,8 @@ class VocabularyTransfer(Contract):
         num_added: Rows that began anew.
         num_dropped: Tokens of the parent that the new tokenizer lacks.
         initialisation: What new rows began with, one of `shared.lm.transfer`.
+        vectors_digest: The word vectors that were looked at; None: none were.
+        num_by_vectors: New rows that began by them.
     """
 
     parent_tokenizer_digest: Digest
@@ -75,6 +77,8 @@ class VocabularyTransfer(Contract):
     num_added: Annotated[int, Field(ge=0)]
     num_dropped: Annotated[int, Field(ge=0)]
     initialisation: str
+    vectors_digest: Digest | None = None
+    num_by_vectors: Annotated[int, Field(ge=0)] = 0
 
 
 class TrainingRecord(Contract):

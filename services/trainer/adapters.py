@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 
 import onnx
@@ -22,7 +24,8 @@ from shared.lm.gpt import GPT
 from shared.lm.hf import load_model, read_config, save_model, write_json
 from shared.lm.serving_graph import build_graph, quantize
 from shared.lm.text import special_ids
-from shared.lm.transfer import Initialisation, TransferPlan, plan_transfer
+from shared.lm.transfer import Initialisation, Matrix, TransferPlan, plan_transfer
+from shared.lm.word_vectors import from_bytes, starting_rows
 
 DISTRIBUTION = "plumbline-mesh"
 CODE_FOLDERS = ("shared/lm", "services/trainer")
@@ -53,6 +56,10 @@ def read_parent(store: ArtifactStore, job: TrainingJob, tokenizer: Tokenizer, fo
         job: Names it.
         tokenizer: Of the run.
         folder: Where its files go.
+
+    Raises:
+        ArtifactMissing: The bundle, or the word vectors that the job names, are gone.
+        NoWordVectors: What the job names holds something else.
     """
     if job.parent_bundle_digest is None:
         return None
@@ -64,17 +71,29 @@ def read_parent(store: ArtifactStore, job: TrainingJob, tokenizer: Tokenizer, fo
     plan = plan_transfer(Tokenizer.from_file(str(folder / bundle.TOKENIZER)), tokenizer)
     if plan.share_kept < job.recipe.min_kept_share:
         return None
-    model = with_vocabulary(model, plan, Initialisation(job.recipe.new_rows))
-    return Parent(manifest, model, ancestors, _record(manifest, plan, job.recipe.new_rows))
+    space = _space(store, job, plan)
+    model = with_vocabulary(model, plan, Initialisation(job.recipe.new_rows), space=space)
+    return Parent(manifest, model, ancestors, _record(manifest, plan, job, space))
 
 
-def _record(manifest: Manifest, plan: TransferPlan, initialisation: str) -> VocabularyTransfer:
+def _space(store: ArtifactStore, job: TrainingJob, plan: TransferPlan) -> Mapping[str, Matrix] | None:
+    if job.vectors_digest is None:
+        return None
+    vectors = from_bytes(store.read_bytes(job.vectors_digest))
+    return starting_rows(vectors, chain(plan.kept_tokens_K, plan.tokens_N))
+
+
+def _record(
+    manifest: Manifest, plan: TransferPlan, job: TrainingJob, space: Mapping[str, Matrix] | None
+) -> VocabularyTransfer:
     return VocabularyTransfer(
         parent_tokenizer_digest=manifest.parents.tokenizer_digest,
         num_kept=plan.num_kept,
         num_added=plan.num_added,
         num_dropped=plan.num_dropped,
-        initialisation=initialisation,
+        initialisation=job.recipe.new_rows,
+        vectors_digest=job.vectors_digest,
+        num_by_vectors=0 if space is None else sum(token in space for token in plan.tokens_N),
     )
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from contracts.envelope import Digest
 from contracts.telemetry import TRAINING_LOSS, TRAINING_TOKENS_PER_SECOND
 from contracts.topics import MODEL_TRAINED, RELEASE_CHANGED, TOKENIZER_READY, TRAINING_PROGRESSED
 from contracts.training import ModelTrained, TokenizerReady, TrainingProgressed
@@ -27,6 +28,7 @@ from shared.releases import ServingBundles
 from shared.runs import Runs
 from shared.signing import Signer
 from shared.telemetry import Telemetry
+from shared.vector_versions import latest_learnt
 
 CHILD = "services.trainer.run"
 
@@ -95,6 +97,7 @@ class Training:
             corpus_digest=event.corpus_digest,
             tokenizer_digest=event.tokenizer_digest,
             parent_bundle_digest=self.serving.digest(event.domain),
+            vectors_digest=self._vectors(event),
             recipe=self.settings.recipe,
             num_threads=self.settings.training_threads,
             checkpoint_interval_s=self.settings.checkpoint_interval_s,
@@ -102,6 +105,13 @@ class Training:
         job_file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(job_file, job.model_dump_json().encode())
         return job
+
+    def _vectors(self, event: TokenizerReady) -> Digest | None:
+        """Return the domain's newest word vectors. Those of this corpus version come later: they are learnt when all is quiet."""
+        if event.reused or self.settings.recipe.new_rows != "focus":
+            return None
+        learnt = latest_learnt(self.store, event.domain)
+        return learnt.vectors_digest if learnt else None
 
 
 def register(bus: Bus, *, training: Training, runs: Runs, telemetry: Telemetry, clock: Clock) -> None:

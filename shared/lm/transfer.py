@@ -7,8 +7,10 @@ A row of a new token that is drawn at random costs the model what it had learnt 
 - `scaled-mean`: the same, stretched to the mean norm of these pieces: m x n / |m|. The mean of k rows that point in different
   directions is about sqrt(k) shorter than each. Mean with norm correction is the default of NVIDIA's tokenizer extension for
   Nemotron. Not to the median norm of all rows: in a matrix that is the output layer too, a row's norm says how rare its token is.
-- `focus`: a sparse convex combination of the rows that both vocabularies have, weighted by likeness in an auxiliary space (FOCUS,
-  Dobler and de Melo 2023; in the spirit of WECHSEL, Minixhofer et al. 2022): word vectors, or the characters that tokens share.
+- `focus`: half of it the mean of the pieces, the other half a sparse convex combination of the rows that both vocabularies have,
+  weighted by likeness in an auxiliary space (FOCUS, Dobler and de Melo 2023; in the spirit of WECHSEL, Minixhofer et al. 2022):
+  word vectors, or the characters that tokens share. Either half alone begins worse, and stays worse after 50,000 tokens: what a
+  token is written with and what keeps its company say different things (tests/benchmarks/embedding_transfer.py).
 - `random`: what fresh rows would be, to compare with.
 
 Shapes, as suffixes: V rows of the old matrix, W of the new one, D model, K tokens that are kept, N new ones, S auxiliary space.
@@ -255,12 +257,14 @@ def _focus(rows_VD: Matrix, plan: TransferPlan, space: Mapping[str, Matrix] | No
     targets = [place for place, token in enumerate(plan.tokens_N) if _is_like_others(token, space)]
     if not sources or not targets:
         return begun_ND
-    source_vectors = _vectors([plan.kept_tokens_K[place] for place in sources], space)
-    target_vectors = _vectors([plan.tokens_N[place] for place in targets], space)
+    source_vectors, target_vectors = _vectors(
+        [plan.kept_tokens_K[place] for place in sources], [plan.tokens_N[place] for place in targets], space
+    )
     source_rows = rows_VD[plan.kept_old_K[sources]]
     for start in range(0, len(targets), CHUNK_ROWS):
+        chunk = targets[start : start + CHUNK_ROWS]
         weights = sparsemax(target_vectors[start : start + CHUNK_ROWS] @ source_vectors.T)
-        begun_ND[targets[start : start + CHUNK_ROWS]] = weights @ source_rows
+        begun_ND[chunk] = (begun_ND[chunk] + weights @ source_rows) / 2
     return begun_ND
 
 
@@ -270,10 +274,17 @@ def _is_like_others(token: str, space: Mapping[str, Matrix] | None) -> bool:
     return space is None or token in space
 
 
-def _vectors(tokens: Sequence[str], space: Mapping[str, Matrix] | None) -> Matrix:
+def _vectors(
+    sources: Sequence[str], targets: Sequence[str], space: Mapping[str, Matrix] | None
+) -> tuple[Matrix, Matrix]:
     if space is None:
-        return character_space(tokens)
-    return unit(np.stack([space[token] for token in tokens]).astype(np.float32))
+        return character_space(sources), character_space(targets)
+    source_vectors, target_vectors = (
+        unit(np.stack([space[token] for token in tokens]).astype(np.float32)) for tokens in (sources, targets)
+    )
+    # Word vectors share a direction, which makes all of them somewhat alike.
+    centre = source_vectors.mean(axis=0)
+    return unit(source_vectors - centre), unit(target_vectors - centre)
 
 
 def _pieces(old: Tokenizer, new: Tokenizer, added: Sequence[int]) -> tuple[tuple[int, ...], ...]:

@@ -18,6 +18,7 @@ class TrainingJob(Contract):
         artifacts_url: The artifact store.
         parent_bundle_digest: The bundle whose weights are trained on, if the recipe finds its vocabulary like enough; None: from
             scratch.
+        vectors_digest: Word vectors by which rows of new tokens may begin; None: there are none, or the recipe asks for none.
         recipe: Every number that decides the outcome.
         num_threads: Processor threads; the outcome depends on them in the last bits.
         checkpoint_interval_s: Work that a crash may cost.
@@ -29,6 +30,7 @@ class TrainingJob(Contract):
     corpus_digest: Digest
     tokenizer_digest: Digest
     parent_bundle_digest: Digest | None
+    vectors_digest: Digest | None = None
     recipe: Recipe = Recipe()
     num_threads: Annotated[int, Field(gt=0)] = 1
     checkpoint_interval_s: Annotated[float, Field(gt=0)] = 5.0

@@ -1,12 +1,13 @@
 """The model that a run begins with."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 
 from services.trainer.core.recipe import Recipe
 from shared.lm.gpt import GPT
-from shared.lm.transfer import Initialisation, TransferPlan, transferred
+from shared.lm.transfer import Initialisation, Matrix, TransferPlan, transferred
 
 
 def fresh_model(recipe: Recipe, *, vocab_size: int, num_labels: int) -> GPT:
@@ -33,15 +34,18 @@ def with_labels(parent: GPT, *, num_labels: int, seed: int) -> GPT:
     return model
 
 
-def with_vocabulary(parent: GPT, plan: TransferPlan, how: Initialisation) -> GPT:
+def with_vocabulary(
+    parent: GPT, plan: TransferPlan, how: Initialisation, *, space: Mapping[str, Matrix] | None = None
+) -> GPT:
     """Return the parent's weights for another tokenizer; only the embedding, which is the output layer too, has other rows.
 
     Args:
         parent: Not changed.
         plan: From the parent's tokenizer to the run's.
         how: What rows of new tokens begin with.
+        space: Vectors of tokens by their strings, for `focus`.
     """
-    rows = transferred(parent.model.embed_tokens.weight.detach().numpy(), plan, how=how)
+    rows = transferred(parent.model.embed_tokens.weight.detach().numpy(), plan, how=how, space=space)
     with torch.random.fork_rng(devices=[]):
         model = GPT(replace(parent.config, vocab_size=len(rows)), parent.label_head.num_labels)
     weights = {**parent.state_dict(), "model.embed_tokens.weight": torch.from_numpy(rows)}

@@ -141,24 +141,24 @@ def test_an_empty_extension_is_the_same_matrix(old, rows):
     assert transfer_rows(rows, old, old).tobytes() == rows.tobytes()
 
 
-def test_focus_mixes_the_rows_of_tokens_that_the_given_space_finds_alike(old, extended, rows):
-    alike = {"合同": [1.0, 0.0], "犯罪": [0.0, 1.0], "劳动合同": [0.95, 0.05]}
-    tokens = set(old.get_vocab()).intersection(alike)
+def test_focus_mixes_the_rows_of_tokens_that_the_given_space_finds_alike_with_those_of_the_pieces(old, extended, rows):
+    alike = {"规定": [1.0, 0.0], "行政": [0.0, 1.0], "部门": [0.1, 1.0], "劳动合同": [0.95, 0.05]}
+    assert {"规定", "行政", "部门"} <= old.get_vocab().keys()
     space = {token: np.array(vector, dtype=np.float32) for token, vector in alike.items()}
-    space |= {"人民": np.array([0.0, 1.0], dtype=np.float32), "发明": np.array([1.0, 0.0], dtype=np.float32)}
+    plain = transfer_rows(rows, old, extended)
     moved = transfer_rows(rows, old, extended, how=Initialisation.FOCUS, space=space)
-    sources = [old.token_to_id(token) for token in ("发明", *tokens) if space[token][0] == 1.0]
-    np.testing.assert_allclose(moved[extended.token_to_id("劳动合同")], rows[sources].mean(axis=0), atol=1e-6)
+    own, alike_row = extended.token_to_id("劳动合同"), rows[old.token_to_id("规定")]
+    np.testing.assert_allclose(moved[own], (plain[own] + alike_row) / 2, atol=1e-6)
     without = extended.token_to_id("外观设计")
-    np.testing.assert_array_equal(moved[without], transfer_rows(rows, old, extended)[without])
+    np.testing.assert_array_equal(moved[without], plain[without])
 
 
 def test_focus_without_a_space_goes_by_the_characters(old, extended):
     each_its_own = np.eye(old.get_vocab_size(), dtype=np.float32)
-    moved = transfer_rows(each_its_own, old, extended, how=Initialisation.FOCUS)
-    weights = dict(
-        zip(sorted(old.get_vocab(), key=old.get_vocab().get), moved[extended.token_to_id("外观设计")], strict=True)
-    )
+    new = extended.token_to_id("外观设计")
+    focused = transfer_rows(each_its_own, old, extended, how=Initialisation.FOCUS)[new]
+    by_likeness = 2 * focused - transfer_rows(each_its_own, old, extended)[new]
+    weights = dict(zip(sorted(old.get_vocab(), key=old.get_vocab().get), by_likeness, strict=True))
     assert sum(weights.values()) == pytest.approx(1.0, abs=1e-5)
     shared = {token for token in weights if set(token) & set("外观设计")}
     assert min(weights[token] for token in shared) > 3 * max(weights[token] for token in weights.keys() - shared)

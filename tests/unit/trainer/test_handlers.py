@@ -3,23 +3,28 @@
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from faststream.kafka import TestKafkaBroker
 
 from contracts import topics
 from contracts.training import TokenizerReady
+from contracts.word_vectors import VectorsVersion
 from services.trainer.app import wire
+from services.trainer.core.job import TrainingJob
 from services.trainer.settings import Settings
 from shared.artifacts import ArtifactStore
 from shared.bundle import read_manifest
 from shared.bundle_signing import check, signature_ref
 from shared.bus import Bus
+from shared.child import kept_job
 from shared.clock import SystemClock
-from shared.errors import ChildCrashed
+from shared.errors import ChildCrashed, RunFailed
 from shared.releases import ServingBundles
 from shared.settings import ArtifactSettings, KafkaSettings, TelemetrySettings
 from shared.telemetry import Telemetry
+from shared.vector_versions import note_done
 from tests.broker.harness import KeptSink
 from tests.contracts.payloads import example
 from tests.keys import BUNDLE_KEYS
@@ -122,3 +127,25 @@ async def test_what_is_sealed_is_signed_before_it_is_announced(
     await trainer.ask(example(topics.TOKENIZER_READY))
 
     check(trainer.store, sealed, BUNDLE_KEYS)
+
+
+@pytest.mark.parametrize(("reused", "expected"), [(False, "2" * 64), (True, None)])
+async def test_a_new_vocabulary_begins_by_the_domains_newest_word_vectors(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch, reused: bool, expected: str | None
+) -> None:
+    event = example(topics.TOKENIZER_READY, reused=reused)
+    for number in (1, 2):
+        learnt = VectorsVersion(
+            domain=event.domain, event_id=UUID(int=number), number=number, corpus_digest="0" * 64, state="learnt",
+            vectors_digest=f"{number}" * 64,
+        )  # fmt: skip
+        note_done(trainer.store, learnt)
+    jobs = []
+
+    async def refuse(_: str, job_file: Path, **__: object) -> None:
+        jobs.append(kept_job(job_file, TrainingJob))
+        raise RunFailed("told to")
+
+    monkeypatch.setattr("services.trainer.handlers.run_child", refuse)
+    await trainer.ask(event)
+    assert [job.vectors_digest for job in jobs] == [expected]

@@ -8,6 +8,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from services.tokenizer_builder.core import bpe
 from services.trainer import run as trainer
+from services.trainer.adapters import read_parent
 from services.trainer.core.batches import collate
 from services.trainer.core.examples import NO_LABEL, Example
 from services.trainer.core.loop import batch_losses
@@ -16,6 +17,7 @@ from shared import bundle
 from shared.lm.hf import load_model
 from shared.lm.text import encode_texts
 from shared.lm.transfer import Initialisation, plan_transfer
+from shared.lm.word_vectors import WordVectors, to_bytes
 from shared.serving import BundleSession
 from tests.unit.trainer.world import ARTICLES, FAST, make_world
 
@@ -104,11 +106,27 @@ def test_a_run_with_an_extended_tokenizer_goes_on_from_the_parent_and_says_how(
     assert second.transfer.parent_tokenizer_digest == world.tokenizer
     assert (second.transfer.num_kept, second.transfer.num_dropped) == (old.get_vocab_size(), 0)
     assert second.transfer.num_added == extended.get_vocab_size() - old.get_vocab_size() > 0
-    assert second.transfer.initialisation == "mean"
+    assert (second.transfer.initialisation, second.transfer.vectors_digest) == ("focus", None)
     rows = load_file(tmp_path / "out" / bundle.WEIGHTS)["model.embed_tokens.weight"]
     assert len(rows) == extended.get_vocab_size()
     answers = BundleSession(tmp_path / "out").classify(ARTICLES["刑法"])
     assert sum(answer.label == "刑法" for answer in answers) > 0.8 * len(answers)
+
+
+def test_new_rows_begin_by_the_word_vectors_that_the_job_names(world, first, old, extended, tmp_path):
+    words = sorted({*old.get_vocab(), *TERMS[:2]})
+    drawn = np.random.default_rng(5).normal(size=(len(words), 8)).astype(np.float32)
+    vectors = world.store.put_bytes(to_bytes(WordVectors(tuple(words), np.arange(len(words), 0, -1), drawn)))
+    digest = world.store.put_bytes(bpe.to_json(extended))
+    job = world.job(parent=first.bundle_digest, vectors_digest=vectors).model_copy(update={"tokenizer_digest": digest})
+    with_vectors = read_parent(world.store, job, extended, tmp_path / "with")
+    without = read_parent(world.store, job.model_copy(update={"vectors_digest": None}), extended, tmp_path / "without")
+    assert with_vectors.transfer.vectors_digest == vectors
+    assert 2 <= with_vectors.transfer.num_by_vectors <= with_vectors.transfer.num_added
+    one, other = (parent.model.model.embed_tokens.weight for parent in (with_vectors, without))
+    assert torch.equal(one[: old.get_vocab_size()], other[: old.get_vocab_size()])
+    own = extended.token_to_id(TERMS[0])
+    assert not torch.equal(one[own], other[own])
 
 
 def test_a_rebuilt_tokenizer_with_enough_shared_tokens_is_gone_on_from_and_one_with_too_few_is_not(
