@@ -17,7 +17,8 @@ from shared.cli.options import AsJson
 from shared.errors import RunFailed
 from shared.vocabulary_cut import CHILD, CutJob, CutReport
 
-DEFAULT_COVERAGE = 0.95
+DEFAULT_COVERAGE = 0.99
+"""On Chinese law that leaves Qwen2 a twentieth of its embedding; 0.95 saves 2 % more of it and makes text 5 % longer."""
 
 group = typer.Typer(no_args_is_help=True, help="Work on tokenizers that needs no mesh.")
 
