@@ -61,8 +61,14 @@ class WordVectors:
         return int(self.counts_W[self._rows[word]]) if word in self._rows else 0
 
     def directions(self) -> Matrix:
-        """Return all vectors at a length of 1, (W, D): their products are cosines."""
-        return unit(self.vectors_WD)
+        """Return where each vector points from their common centre, at a length of 1, (W, D): their products are cosines.
+
+        All vectors of a training share a direction (Mu and Viswanath 2018), the more the shorter the text: of 133,000 words of
+        statutes even the tenth neighbour's cosine is 0.996 with it. Without it the other word of 17 pairs of like meaning, in a
+        million words of statutes, ranks 16th by the median, and not 32nd.
+        """
+        unit_WD = unit(self.vectors_WD)
+        return unit(unit_WD - unit_WD.mean(axis=0))
 
 
 def to_bytes(vectors: WordVectors) -> bytes:

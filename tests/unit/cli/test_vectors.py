@@ -74,7 +74,7 @@ def test_synonyms_are_shown_with_their_likeness(plumb, store):
     keep(store, 1, [[1, 0], [1, 0.1], [0, 1]])
     lines = plumb.plumb("vectors", "synonyms", "合同", "罪犯", "量子").stdout.splitlines()
     assert lines == [
-        "合同  协议 1.00*",
+        "合同  协议 0.99*",
         "罪犯  none is near",
         "量子  no vector: too rare",
         "corpus version 1; * the nearness is mutual",
