@@ -53,9 +53,9 @@ def statistics_table(found: BatchView | DomainStatistics) -> RenderableType:
 def _rows(found: BatchView | DomainStatistics) -> Iterator[tuple[str, str]]:
     statistics, figures = found.statistics, found.figures
     if isinstance(found, BatchView):
-        by = f" by {found.decided_by}" if found.decided_by else ""
         yield "batch", f"{found.batch_id}, {found.domain}, {found.received_at:%Y-%m-%d %H:%M}, over {found.source}"
-        yield "state", f"{found.state}{by}{': ' if found.reasons else ''}{'; '.join(found.reasons)}"
+        by = f", accepted by {found.decided_by}" if found.decided_by and found.state == "accepted" else ""
+        yield "state", "; ".join([f"{found.state}{by}", *found.reasons])
     else:
         yield "domain", f"{found.domain}, {found.num_batches:,} accepted batches"
     yield "documents", f"{statistics.num_documents:,}"

@@ -98,7 +98,11 @@ def refused(batch_id: BatchId, *, output: Output = None, state_dir: StateDir = D
 
 def held_table(batches: tuple[HeldBatch, ...]) -> RenderableType:
     """Return held batches for people."""
-    table = Table("batch", "domain", "received", "documents", "why it waits", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    # An id is copied from here into the next command: all of it must be seen.
+    table.add_column("batch", no_wrap=True, min_width=36)
+    for heading in ("domain", "received", "documents", "why it waits"):
+        table.add_column(heading)
     for batch in batches:
         reasons = escape("\n".join(batch.reasons))
         received = f"{batch.received_at:%Y-%m-%d %H:%M}"

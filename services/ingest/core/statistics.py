@@ -110,7 +110,7 @@ def length_quantile(statistics: BatchStatistics, share: float) -> float:
 def diversity(counts: Mapping[str, int]) -> float:
     """Return the entropy of a distribution over names, in bits: 0 of one name, log2(n) of n equally frequent ones."""
     total = sum(counts.values())
-    return -sum(count / total * math.log2(count / total) for count in counts.values() if count) if total else 0.0
+    return sum(count / total * math.log2(total / count) for count in counts.values() if count) if total else 0.0
 
 
 def fresh_share(statistics: BatchStatistics) -> float | None:

@@ -28,8 +28,8 @@ class Terminal:
         self.layout = layout
         self.apis = apis
 
-    def plumb(self, *arguments: str, given: bytes | None = None) -> Result:
-        environment = {"PLUMBLINE_STATE_DIR": str(self.layout.root), "COLUMNS": "200", "TERM": "dumb"}
+    def plumb(self, *arguments: str, given: bytes | None = None, columns: int = 200) -> Result:
+        environment = {"PLUMBLINE_STATE_DIR": str(self.layout.root), "COLUMNS": str(columns), "TERM": "dumb"}
         return CliRunner().invoke(application(), list(arguments), env=environment, input=given)
 
     def fails(self, *arguments: str) -> tuple[int, PlumblineError]:

@@ -151,6 +151,8 @@ def test_held_batches_are_listed_and_stand_in_the_status(terminal: Terminal) -> 
     shown = terminal.plumb("batches", "held").stdout
     assert str(ID) in shown
     assert "labels: [100%] are new" in shown
+    narrow = terminal.plumb("batches", "held", columns=80).stdout
+    assert str(ID) in narrow, "what the next command needs is not cut"
     assert json.loads(terminal.plumb("batches", "held", "--json").stdout)["batches"][0]["num_documents"] == 300
     assert "1 batches wait for you" in terminal.plumb("status").stdout
     assert json.loads(terminal.plumb("status", "--json").stdout)["held"][0]["batch_id"] == str(ID)
@@ -179,7 +181,7 @@ def test_refused_records_are_printed_or_written(terminal: Terminal, tmp_path: Pa
 
 def test_what_a_batch_holds_and_what_a_domain_got_is_shown(terminal: Terminal) -> None:
     shown = terminal.plumb("batches", "statistics", str(ID)).stdout
-    assert "rejected by Lin" in shown
+    assert "rejected; rejected by Lin: a novel" in shown
     assert "zh 99.7%, en 0.3%" in shown
     assert "[label] 7 10.0% and 2 more; diversity 3.3 bits" in shown
     assert "25.0% of 40 dated ones" in shown
