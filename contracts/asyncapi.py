@@ -36,6 +36,10 @@ REASON_HEADERS: Part = {
     "plumbline_origin": {"type": "string", "description": "topic/partition/offset"},
 }
 DOMAIN_KEY: Part = {"type": "string", "description": "the domain: what is said of one domain keeps its order"}
+SPREAD_KEY: Part = {
+    "type": "string",
+    "description": "the domain; its events are spread over the partitions, in no order",
+}
 SERVICE_KEY: Part = {"type": "string", "description": "the service that the telemetry is of"}
 
 
@@ -137,7 +141,7 @@ def _message(topic: Topic) -> Part:
             **({"required": required} if required else {}),
         },
         "payload": {"$ref": REFS.format(model=topic.event.__name__)},
-        "bindings": {"kafka": {"key": DOMAIN_KEY, "bindingVersion": BINDING_VERSION}},
+        "bindings": {"kafka": {"key": SPREAD_KEY if topic.spread else DOMAIN_KEY, "bindingVersion": BINDING_VERSION}},
     }
 
 

@@ -163,6 +163,34 @@ class BatchReceived(Event):
     statistics: BatchStatistics = Field(default_factory=BatchStatistics)
 
 
+class BatchPrepared(Event):
+    """A batch went through the steps, by a cleaner that does not have its domain; whoever has it goes on from here.
+
+    What is said follows from the batch and the rules alone, so that two cleaners that prepare one batch say the same.
+
+    Attributes:
+        causation_id: The `batch-received` event.
+        occurred_at: When the batch was received: a repeat must not say another time.
+        shard_digest: What is left of it.
+        facts_digest: What is known of each document that is left, its sketch among it.
+        removed_digest: What the steps took out, as it came, and why.
+        num_documents: How many are left.
+        changed: Documents by the step that changed them.
+        masked: Personal data that was masked, by kind.
+        rejected: Documents that were taken out, by reason.
+    """
+
+    causation_id: UUID
+    batch_id: UUID
+    shard_digest: Digest
+    facts_digest: Digest
+    removed_digest: Digest
+    num_documents: Annotated[int, Field(ge=0)]
+    changed: dict[str, int]
+    masked: dict[str, int]
+    rejected: dict[str, int]
+
+
 class BatchCleaned(Event):
     """A batch was cleaned; what is left of it lies in one shard, duplicates among it.
 

@@ -1,12 +1,12 @@
 """The table of topics: the single source of names, keys, partitions, retention, producers and consumers.
 
 Every topic has equally many partitions and the domain as key, and groups use the range assignor, so one member of a group owns
-a domain on all its topics.
+a domain on all its topics. The one exception is a topic that is `spread`: any member may work its events off.
 """
 
 from dataclasses import dataclass
 
-from contracts.corpus import BatchCleaned, BatchReceived, CorpusVersioned, DocumentsSubmitted
+from contracts.corpus import BatchCleaned, BatchPrepared, BatchReceived, CorpusVersioned, DocumentsSubmitted
 from contracts.envelope import Event
 from contracts.evaluation import ModelEvaluated
 from contracts.monitoring import AlertChanged, TrafficObserved
@@ -37,6 +37,8 @@ class Topic:
         keepers: Daemons that write it to the telemetry store, from a group of its own that nothing else waits for.
         why: What it is for.
         signed: It carries an operator's commands, which consumers refuse unless they are signed, fresh and new.
+        spread: Its events go to the partitions in turn, so that all members of a group share one domain's; what is said of a
+            domain has no order there.
         traced: False: handling it makes no span; it comes every second, and telemetry must not observe itself.
     """
 
@@ -50,6 +52,7 @@ class Topic:
     keepers: tuple[str, ...] = ()
     why: str
     signed: bool = False
+    spread: bool = False
     traced: bool = True
 
     @property
@@ -76,6 +79,11 @@ DOCUMENTS_SUBMITTED = Topic(
 BATCH_RECEIVED = Topic(
     name="batch-received-v1", event=BatchReceived, retention_h=7 * DAY_H,
     producers=("ingest",), consumers=("cleaner", "monitor"), why="a batch is stored and waits to be cleaned",
+    keepers=("monitor",), spread=True,
+)  # fmt: skip
+BATCH_PREPARED = Topic(
+    name="batch-prepared-v1", event=BatchPrepared, retention_h=7 * DAY_H,
+    producers=("cleaner",), consumers=("cleaner", "monitor"), why="a cleaner hands a batch over to the one that has its domain",
     keepers=("monitor",),
 )  # fmt: skip
 BATCH_CLEANED = Topic(
@@ -164,7 +172,7 @@ OTLP_LOGS = Topic(
 )  # fmt: skip
 
 EVENT_TOPICS = (
-    DOCUMENTS_SUBMITTED, BATCH_RECEIVED, BATCH_CLEANED, TRAINING_REQUESTED, CORPUS_VERSIONED, TOKENIZER_READY,
+    DOCUMENTS_SUBMITTED, BATCH_RECEIVED, BATCH_PREPARED, BATCH_CLEANED, TRAINING_REQUESTED, CORPUS_VERSIONED, TOKENIZER_READY,
     TRAINING_PROGRESSED, MODEL_TRAINED, MODEL_EVALUATED, RELEASE_REQUESTED, RELEASE_CHANGED, BUNDLE_LOADED,
     BUNDLE_REJECTED, TRAFFIC_OBSERVED, ALERT_CHANGED,
 )  # fmt: skip

@@ -13,8 +13,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -30,6 +32,7 @@ from contracts.telemetry import MESSAGE_DEAD_LETTERS, MESSAGE_DURATION
 from contracts.topics import (
     MAX_DEAD_LETTER_BYTES,
     MAX_MESSAGE_BYTES,
+    NUM_PARTITIONS,
     TOPICS_BY_NAME,
     Topic,
     topics_consumed_by,
@@ -150,6 +153,7 @@ class Bus:
         self._stopped_because: str | None = None
         self._waits: dict[str, Waits] = {}
         self._under_way: dict[str, float] = {}
+        self._turns: defaultdict[str, Iterator[int]] = defaultdict(count)
         self.broker = KafkaBroker(
             settings.bootstrap_servers.split(","),
             client_id=service,
@@ -262,7 +266,7 @@ class Bus:
         return subscriber
 
     async def publish(self, topic: Topic, event: Event, *, traceparent: str | None = None) -> None:
-        """Send an event, keyed by its domain, and wait for the broker's word.
+        """Send an event, keyed by its domain, and wait for the broker's word. What is spread goes to the next partition in turn.
 
         Args:
             topic: Where it goes.
@@ -275,7 +279,8 @@ class Bus:
         body = event.model_dump_json().encode()
         if topic.signed:
             headers |= self._guard.signed(topic, event.domain, body)
-        await self.broker.publish(body, topic.name, key=event.domain.encode(), headers=headers)
+        partition = next(self._turns[topic.name]) % NUM_PARTITIONS if topic.spread else None
+        await self.broker.publish(body, topic.name, key=event.domain.encode(), partition=partition, headers=headers)
 
     async def connect(self) -> None:
         """Reach the broker, however long that takes; from here on events can be published."""

@@ -9,7 +9,7 @@ from contracts.topics import NUM_PARTITIONS
 
 
 def partition_of(domain: Domain) -> int:
-    """Return the partition that Kafka's default partitioner puts a domain's events in, on every topic of the table."""
+    """Return the partition that Kafka's default partitioner puts a domain's events in, on every topic that is not spread."""
     return int(murmur2(domain.encode()) & 0x7FFFFFFF) % NUM_PARTITIONS
 
 

@@ -1,8 +1,8 @@
 """The spool: telemetry waits on disk until the broker has it, so that neither an outage of the broker nor a kill loses it.
 
-One SQLite file in the daemon's own folder, bounded in bytes: the oldest gives way and is counted. A disk that is full or gone
-costs nothing at once either: what it does not take waits in memory, bounded too. A file that a power cut has spoilt is set aside.
-Nothing here raises: telemetry must never fail the work that is being observed.
+One SQLite file in the daemon's folder, bounded in bytes: the oldest gives way and is counted. Processes that share a folder have
+a file each. A disk that is full or gone costs nothing at once either: what it does not take waits in memory, bounded too. A file
+that a power cut has spoilt is set aside. Nothing here raises: telemetry must never fail the work that is being observed.
 """
 
 import logging
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from filelock import FileLock, Timeout
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -69,6 +70,7 @@ class Spool:
 
     def __init__(self, path: Path, *, max_bytes: int, max_memory_bytes: int = MAX_MEMORY_BYTES) -> None:
         self._path = path
+        self._held: FileLock | None = None
         self._max_bytes = max_bytes
         self._memory = _Memory(max_memory_bytes)
         self._db: sqlite3.Connection | None = None
@@ -112,6 +114,9 @@ class Spool:
         """Close the file; what waits in it is sent after the next start."""
         with self._lock:
             self._disconnect()
+            if self._held is not None:
+                self._held.release()
+                self._held = None
 
     def _on_disk(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT | None:
         """Do some work on the file; None: not possible at present."""
@@ -139,6 +144,7 @@ class Spool:
     def _connected(self) -> sqlite3.Connection:
         if self._db is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._hold_a_file()
             self._db = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
             self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -149,6 +155,19 @@ class Spool:
             self._num_bytes = self._db.execute(NUM_BYTES).fetchone()[0]
             self._last_number = max(self._last_number, self._db.execute(LAST_NUMBER).fetchone()[0])
         return self._db
+
+    def _hold_a_file(self) -> None:
+        """Take the first of the folder's spools that no other process holds, with what one that was killed has left in it."""
+        path, number = self._path, 1
+        while self._held is None:
+            lock = FileLock(f"{path}.lock", timeout=0, thread_local=False)
+            try:
+                lock.acquire()
+            except Timeout:
+                number += 1
+                path = self._path.with_stem(f"{self._path.stem}-{number}")
+            else:
+                self._path, self._held = path, lock
 
     def _disconnect(self) -> None:
         if self._db is not None:

@@ -2,7 +2,7 @@
 
 from functools import singledispatch
 
-from contracts.corpus import BatchCleaned, BatchReceived, CorpusVersioned, DocumentsSubmitted
+from contracts.corpus import BatchCleaned, BatchPrepared, BatchReceived, CorpusVersioned, DocumentsSubmitted
 from contracts.envelope import Event
 from contracts.evaluation import ModelEvaluated
 from contracts.monitoring import AlertChanged
@@ -29,6 +29,12 @@ def _(event: DocumentsSubmitted) -> str:
 @summary.register
 def _(event: BatchReceived) -> str:
     return f"{event.num_documents:,} documents, {event.num_bytes / 1e6:.1f} MB, by {event.source}"
+
+
+@summary.register
+def _(event: BatchPrepared) -> str:
+    num_rejected = sum(event.rejected.values())
+    return f"{event.num_documents:,} documents went through the steps, {num_rejected:,} rejected"
 
 
 @summary.register

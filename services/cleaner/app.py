@@ -60,7 +60,7 @@ def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> Fa
         started_at=clock.now(),
     )
     cutter = Cutter(bus, telemetry, versions=versions, lock=lock, clock=clock, owns=bus.owns)
-    handlers.register(bus, telemetry, cleaning=cleaning, versions=versions, lock=lock, clock=clock)
+    handlers.register(bus, telemetry, cleaning=cleaning, versions=versions, lock=lock, clock=clock, owns=bus.owns)
     app = daemon_app(
         bus,
         telemetry,

@@ -1,4 +1,9 @@
-"""One batch from raw documents to a shard. Synchronous: it computes, so it runs in a thread, one batch at a time."""
+"""One batch into ledger and index, by the cleaner that has its domain. Synchronous: it computes, so it runs in a thread.
+
+Of a batch's CPU time 92 % go into the steps, which any cleaner may do (`services.cleaner.preparing`), and 8 % into what is here,
+one batch at a time in the order of the ledger. By Amdahl's law two cleaners then take 0.92 / 2 + 0.08 = 0.54 of the time that one
+takes: 1.85 times the speed, four 3.2 times, and 12.5 times is the end. So the near-duplicate index is not shared out by bands.
+"""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -9,22 +14,18 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from contracts.corpus import BatchCleaned, BatchReceived
+from contracts.corpus import BatchCleaned, BatchPrepared, BatchReceived
 from contracts.envelope import derived_id
 from services.cleaner.core.cleaned_tables import CleanedTable, clean_table
 from services.cleaner.core.cleaning import UNKNOWN, DomainLanguage
-from services.cleaner.core.facts import Facts, document_digests
-from services.cleaner.core.near.fingerprints import fingerprints
 from services.cleaner.core.steps.quality import Reason
 from services.cleaner.domain_index import Found
-from services.cleaner.facts_files import write_facts
 from services.cleaner.indexes import Indexes
 from services.cleaner.ledger import CleanedBatch, Ledger
+from services.cleaner.preparing import StoredTable, check_there, prepare_table, store_table
 from services.cleaner.settings import CleaningRules, CorpusRules
 from shared.artifacts import ArtifactStore
-from shared.corpus import CORPUS_SCHEMA, DIGEST
 from shared.errors import RequestRefused
-from shared.shards import SCHEMA, read_table, write_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,14 +50,38 @@ class BatchCleaning:
             ArtifactMissing: Its raw documents are gone.
             ArtifactCorrupt: They are damaged.
         """
+        return self.take(self.prepare(event), traceparent=traceparent, now=now)
+
+    def prepare(self, event: BatchReceived) -> BatchPrepared:
+        """Take a batch through the steps, whoever has its domain; one that the ledger knows is left as it is.
+
+        Raises:
+            ArtifactMissing: Its raw documents are gone.
+            ArtifactCorrupt: They are damaged.
+        """
+        known = self.ledger.batch(event.batch_id)
+        language = self.languages.get(event.domain, UNKNOWN)
+        stored = StoredTable.known_of(known) if known else prepare_table(self.store, event, self.cleaning, language)
+        return stored.said_after(event)
+
+    def take(self, event: BatchPrepared, *, traceparent: str | None, now: datetime) -> BatchCleaned:
+        """Take a prepared batch into ledger and index; return what it added, or what was said of it before.
+
+        Raises:
+            ArtifactMissing: What it was made into is gone.
+            ArtifactCorrupt: It is damaged, or of another batch.
+        """
         if (before := self.ledger.batch_event(event.batch_id)) is not None:
             return before
-        if not self.ledger.is_known(event.batch_id):
-            self.ledger.add_batch(self._cleaned(event, traceparent, now))
-        batch, found = self.indexes.take(event.domain, event.batch_id)
-        cleaned = self._announcement(event, batch, found, now=now)
-        self.ledger.add_batch_event(cleaned)
-        return cleaned
+        batch = self.ledger.batch(event.batch_id)
+        if batch is None:
+            stored = StoredTable.told_by(event)
+            check_there(self.store, stored)
+            batch = stored.as_batch(
+                event.domain, event.batch_id, event_id=event.causation_id, traceparent=traceparent, now=now
+            )
+            self.ledger.add_batch(batch)
+        return self._said(batch, derived_id(batch.event_id, BatchCleaned.__name__, ""), now)
 
     def clean_restored(self, batch: CleanedBatch, rows: pa.Table, batch_id: UUID, *, now: datetime) -> BatchCleaned:
         """Return what a batch adds that a person makes of documents which the steps had taken out of another batch.
@@ -74,72 +99,38 @@ class BatchCleaning:
         cleaned = clean_table(rows, self.cleaning.model_copy(update={"quality": False}), language)
         if len(cleaned.removed):
             raise _not_restorable(cleaned)
-        self.ledger.add_batch(self._stored(cleaned, batch.domain, batch_id, batch.event_id, batch.traceparent, now))
-        made, found = self.indexes.take(batch.domain, batch_id)
-        num_new = made.num_documents - found.num_duplicates - found.num_near_duplicates
+        made = store_table(self.store, cleaned).as_batch(
+            batch.domain, batch_id, event_id=batch.event_id, traceparent=batch.traceparent, now=now
+        )
+        self.ledger.add_batch(made)
+        return self._said(made, derived_id(batch_id, BatchCleaned.__name__), now)
+
+    def _said(self, batch: CleanedBatch, event_id: UUID, now: datetime) -> BatchCleaned:
+        """Take a batch of the ledger into the index, and return what is said of it for good."""
+        batch, found = self.indexes.take(batch.domain, batch.batch_id)
         event = BatchCleaned(
-            event_id=derived_id(batch_id, BatchCleaned.__name__),
+            event_id=event_id,
             causation_id=batch.event_id,
             occurred_at=now,
             domain=batch.domain,
-            num_documents=made.num_documents,
-            **self._counted(made, found, num_new),
+            batch_id=batch.batch_id,
+            shard_digest=batch.shard_digest,
+            min_new_documents=self.rules.min_new_documents,
+            **self._counted(batch, found),
+            **batch.counts.model_dump(),
         )
-        self.ledger.add_batch_event(event)
-        return event
+        return self.ledger.add_batch_event(event)
 
-    def _cleaned(self, event: BatchReceived, traceparent: str | None, now: datetime) -> CleanedBatch:
-        raw = read_table(self.store, event.raw_digest).select(SCHEMA.names).cast(SCHEMA)
-        cleaned = clean_table(raw, self.cleaning, self.languages.get(event.domain, UNKNOWN))
-        return self._stored(cleaned, event.domain, event.batch_id, event.event_id, traceparent, now)
-
-    def _stored(
-        self,
-        cleaned: CleanedTable,
-        domain: str,
-        batch_id: UUID,
-        event_id: UUID,
-        traceparent: str | None,
-        now: datetime,
-    ) -> CleanedBatch:
-        digests = document_digests(cleaned.kept)
-        facts = Facts.of(cleaned.kept, digests)
-        shard = cleaned.kept.append_column(CORPUS_SCHEMA.field(DIGEST), pa.array(digests, pa.binary(32)))
-        return CleanedBatch(
-            domain=domain,
-            batch_id=batch_id,
-            event_id=event_id,
-            traceparent=traceparent,
-            shard_digest=write_table(self.store, shard),
-            facts_digest=write_facts(self.store, facts, fingerprints(cleaned.kept["text"].to_pylist())),
-            removed_digest=write_table(self.store, cleaned.removed),
-            num_documents=len(cleaned.kept),
-            counts=cleaned.counts,
-            cleaned_at=now,
-        )
-
-    def _announcement(self, event: BatchReceived, batch: CleanedBatch, found: Found, *, now: datetime) -> BatchCleaned:
+    def _counted(self, batch: CleanedBatch, found: Found) -> dict[str, Any]:
         num_new = batch.num_documents - found.num_duplicates - found.num_near_duplicates
-        return BatchCleaned.caused_by(
-            event,
-            now=now,
-            num_documents=batch.num_documents + sum(batch.counts.rejected.values()),
-            **self._counted(batch, found, num_new),
-        )
-
-    def _counted(self, batch: CleanedBatch, found: Found, num_new: int) -> dict[str, Any]:
+        num_rejected = sum(batch.counts.rejected.values())
         return {
-            "batch_id": batch.batch_id,
-            "shard_digest": batch.shard_digest,
+            "num_documents": batch.num_documents + num_rejected,
             "num_new_documents": num_new,
             "num_duplicate_documents": found.num_duplicates + found.num_near_duplicates,
             "num_near_duplicate_documents": found.num_near_duplicates,
-            "num_rejected_documents": sum(batch.counts.rejected.values()),
+            "num_rejected_documents": num_rejected,
             "num_pending_documents": self.ledger.num_pending(batch.domain) + num_new,
-            "min_new_documents": self.rules.min_new_documents,
-            "changed": batch.counts.changed,
-            "masked": batch.counts.masked,
-            "rejected": batch.counts.rejected,
         }
 
 

@@ -1,12 +1,18 @@
-"""Batches in, shards out; requests for a version; rollbacks that speak against data."""
+"""Batches in, shards out; requests for a version; rollbacks that speak against data.
+
+A batch comes to any cleaner, which takes it through the steps. The one that has the domain goes on at once; any other hands the
+batch over by `batch-prepared`.
+"""
 
 import asyncio
 import logging
+from collections.abc import Callable
 
-from contracts.corpus import BatchReceived
+from contracts.corpus import BatchPrepared, BatchReceived
+from contracts.envelope import Domain
 from contracts.release import ReleaseChanged
 from contracts.telemetry import DOCUMENT_CLEANED
-from contracts.topics import BATCH_CLEANED, BATCH_RECEIVED, RELEASE_CHANGED, TRAINING_REQUESTED
+from contracts.topics import BATCH_CLEANED, BATCH_PREPARED, BATCH_RECEIVED, RELEASE_CHANGED, TRAINING_REQUESTED
 from contracts.training import TrainingRequested
 from services.cleaner.adapters import mark_cleaned
 from services.cleaner.batches import BatchCleaning, outcomes
@@ -20,13 +26,28 @@ log = logging.getLogger(__name__)
 
 
 def register(
-    bus: Bus, telemetry: Telemetry, *, cleaning: BatchCleaning, versions: Versions, lock: asyncio.Lock, clock: Clock
+    bus: Bus,
+    telemetry: Telemetry,
+    *,
+    cleaning: BatchCleaning,
+    versions: Versions,
+    lock: asyncio.Lock,
+    clock: Clock,
+    owns: Callable[[Domain], bool],
 ) -> None:
-    """Subscribe the cleaner to the mesh."""
+    """Subscribe the cleaner to the mesh; `owns`: whether this member of the group has a domain."""
 
     async def on_batch_received(event: BatchReceived) -> None:
+        # Without the lock: nothing is touched but the store.
+        prepared = await asyncio.to_thread(cleaning.prepare, event)
+        if owns(event.domain):
+            await on_batch_prepared(prepared)
+        else:
+            await bus.publish(BATCH_PREPARED, prepared)
+
+    async def on_batch_prepared(event: BatchPrepared) -> None:
         async with lock:
-            cleaned = await asyncio.to_thread(cleaning.clean, event, traceparent=current_traceparent(), now=clock.now())
+            cleaned = await asyncio.to_thread(cleaning.take, event, traceparent=current_traceparent(), now=clock.now())
         await bus.publish(BATCH_CLEANED, cleaned)
         await asyncio.to_thread(mark_cleaned, cleaning.store, cleaned)
         for outcome, count in outcomes(cleaned).items():
@@ -57,6 +78,7 @@ def register(
     bus.consume(
         {
             BATCH_RECEIVED: on_batch_received,
+            BATCH_PREPARED: on_batch_prepared,
             TRAINING_REQUESTED: on_training_requested,
             RELEASE_CHANGED: on_release_changed,
         }

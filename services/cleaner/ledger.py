@@ -1,6 +1,7 @@
 """The cleaner's memory: which batch was cleaned into what, and lies in which version. One SQLite file, synchronous.
 
-Every method is one transaction and may be repeated: a redelivered batch finds what it left.
+Every method is one transaction and may be repeated: a redelivered batch finds what it left. Several cleaners of one machine may
+share the file: a domain's owner writes, and where two believe to be it for a moment, what came first stands.
 """
 
 import json
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
 
+from filelock import FileLock
+
 from contracts.corpus import BatchCleaned, CorpusVersioned
 from contracts.envelope import Digest
 from services.cleaner.core.cleaned_tables import CleaningCounts
@@ -21,6 +24,8 @@ from services.cleaner.core.cut import Request
 from shared.corpus import CorpusBatch
 from shared.errors import PermanentError
 
+BUSY_TIMEOUT_S = 10.0
+"""So long does a change wait for one of another cleaner."""
 LAYOUT = 4
 """Counts the changes of the tables and of what they name. 2: the batches' shards hold duplicates; 3: facts tell annotations;
 4: and what was made."""
@@ -46,6 +51,9 @@ CREATE TABLE IF NOT EXISTS requests (
     batch_ids TEXT NOT NULL, received_at TEXT NOT NULL, traceparent TEXT, answered INTEGER NOT NULL DEFAULT 0
 );
 """
+BATCH_COLUMNS = """
+domain, batch_id, event_id, traceparent, shard_digest, facts_digest, removed_digest, num_documents, counts, cleaned_at,
+quarantined"""
 
 
 class LedgerUnreadable(PermanentError):
@@ -104,8 +112,13 @@ class Ledger:
         """
         # A worker thread goes on when its task is cancelled, and closing a connection under its query ends the process.
         self._turn = threading.RLock()
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;")
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S)
+        # Several cleaners may open one file at the same moment, and a change of the journal waits for nobody.
+        with FileLock(path.with_suffix(".lock")):
+            self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
+            self._make_tables(path)
+
+    def _make_tables(self, path: Path) -> None:
         (layout,), tables = self._one("PRAGMA user_version") or (0,), self._all("SELECT name FROM sqlite_master")
         if tables and layout != LAYOUT:
             self.close()
@@ -140,30 +153,22 @@ class Ledger:
                 row,
             )
 
-    def add_batch_event(self, event: BatchCleaned) -> None:
-        """Remember what is said of a batch, so that a redelivery says the same."""
+    def add_batch_event(self, event: BatchCleaned) -> BatchCleaned:
+        """Remember what is said of a batch, so that a redelivery says the same; return what was said first, which stands."""
         row = (event.model_dump_json(), event.num_new_documents, str(event.batch_id))
         with self._transaction():
-            self._db.execute("UPDATE batches SET event = ?, num_new = ? WHERE batch_id = ?", row)
+            self._db.execute("UPDATE batches SET event = ?, num_new = ? WHERE batch_id = ? AND event IS NULL", row)
+        return self.batch_event(event.batch_id) or event
 
-    def is_known(self, batch_id: UUID) -> bool:
-        """Whether a batch was cleaned, said or not."""
-        return self._is_clean(str(batch_id))
+    def batch(self, batch_id: UUID) -> CleanedBatch | None:
+        """Return a batch that was cleaned, said or not; None: it was not."""
+        row = self._one(f"SELECT {BATCH_COLUMNS} FROM batches WHERE batch_id = ?", str(batch_id))  # noqa: S608 a constant
+        return _batch(row) if row else None
 
     def batches(self, domain: str, *, skip: int = 0) -> list[CleanedBatch]:
         """Return a domain's batches in the order in which they were cleaned, without the first `skip`."""
-        query = """
-            SELECT domain, batch_id, event_id, traceparent, shard_digest, facts_digest, removed_digest, num_documents,
-                counts, cleaned_at, quarantined FROM batches WHERE domain = ? ORDER BY number LIMIT -1 OFFSET ?"""
-        return [
-            CleanedBatch(
-                domain=row[0], batch_id=UUID(row[1]), event_id=UUID(row[2]), traceparent=row[3], shard_digest=row[4],
-                facts_digest=row[5], removed_digest=row[6], num_documents=row[7],
-                counts=CleaningCounts.model_validate_json(row[8]), cleaned_at=datetime.fromisoformat(row[9]),
-                is_quarantined=bool(row[10]),
-            )
-            for row in self._all(query, domain, skip)
-        ]  # fmt: skip
+        query = f"SELECT {BATCH_COLUMNS} FROM batches WHERE domain = ? ORDER BY number LIMIT -1 OFFSET ?"  # noqa: S608 a constant
+        return [_batch(row) for row in self._all(query, domain, skip)]
 
     def place_of(self, domain: str, batch_id: UUID) -> int:
         """Return how many batches of the domain were cleaned before this one."""
@@ -259,20 +264,28 @@ class Ledger:
 
     # ---- versions
 
-    def add_version(self, version: Version, batch_ids: Iterable[UUID]) -> None:
-        """Remember a cut: the version, the batches that it was made of, and the request that it answers."""
+    def add_version(self, version: Version, batch_ids: Iterable[UUID]) -> Version:
+        """Remember a cut: the version, the batches that it was made of, and the request that it answers.
+
+        Returns:
+            The version that has this number. It is another one where two members cut at the same moment, since a domain was just
+            moving: what was remembered first stands, and nothing of this one is.
+        """
         event = version.event
         row = (event.domain, event.number, event.model_dump_json(), version.traceparent)
         with self._transaction():
-            self._db.execute("INSERT INTO versions (domain, number, event, traceparent) VALUES (?, ?, ?, ?)", row)
-            self._db.executemany(
-                "UPDATE batches SET corpus_digest = COALESCE(corpus_digest, ?) WHERE batch_id = ?",
-                [(event.corpus_digest, str(batch_id)) for batch_id in batch_ids],
-            )
-            if event.training_request_id:
-                self._db.execute(
-                    "UPDATE requests SET answered = 1 WHERE event_id = ?", (str(event.training_request_id),)
-                )
+            query = "INSERT OR IGNORE INTO versions (domain, number, event, traceparent) VALUES (?, ?, ?, ?)"
+            if self._db.execute(query, row).rowcount:
+                self._mark_used(event, batch_ids)
+        return self.version(event.domain, event.number) or version
+
+    def _mark_used(self, event: CorpusVersioned, batch_ids: Iterable[UUID]) -> None:
+        self._db.executemany(
+            "UPDATE batches SET corpus_digest = COALESCE(corpus_digest, ?) WHERE batch_id = ?",
+            [(event.corpus_digest, str(batch_id)) for batch_id in batch_ids],
+        )
+        if event.training_request_id:
+            self._db.execute("UPDATE requests SET answered = 1 WHERE event_id = ?", (str(event.training_request_id),))
 
     def latest_version(self, domain: str) -> Version | None:
         """Return the domain's last version."""
@@ -376,6 +389,15 @@ def corpus_batch(batch: CleanedBatch, num_documents: int) -> CorpusBatch:
         num_documents=num_documents,
         traceparent=batch.traceparent,
     )
+
+
+def _batch(row: tuple[Any, ...]) -> CleanedBatch:
+    return CleanedBatch(
+        domain=row[0], batch_id=UUID(row[1]), event_id=UUID(row[2]), traceparent=row[3], shard_digest=row[4],
+        facts_digest=row[5], removed_digest=row[6], num_documents=row[7],
+        counts=CleaningCounts.model_validate_json(row[8]), cleaned_at=datetime.fromisoformat(row[9]),
+        is_quarantined=bool(row[10]),
+    )  # fmt: skip
 
 
 def _version(event: str, traceparent: str | None) -> Version:

@@ -3,6 +3,10 @@
 A snapshot writes what is new since the last one and then replaces the manifest, so a kill at any moment leaves the old state
 or the new one. A short file is written anew together with what follows it, so a folder holds few of them.
 
+A domain that moves to another cleaner has two that keep its index for a while. They take turns by a lock, and each sees by the
+manifest whether the other one was there: what is longer stays, since both are made of the same documents in the same order.
+
+    lock               held while the folder is read or written
     manifest.json      formats, bands, and per file: its name, range of documents, rows, CRC-32
     columns-3.bin      a range of documents: sketches, guards, ranks, families, one column after the other
     edges-4.bin        the pairs whose later document is in a range
@@ -10,6 +14,7 @@ or the new one. A short file is written anew together with what follows it, so a
 """
 
 import json
+import logging
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from services.cleaner.core.near.columns import Columns
@@ -30,6 +36,7 @@ from shared.files import make_folders, replacing, write_atomically
 
 FILES_FORMAT: Final = 1
 FORMATS: Final = [FILES_FORMAT, SKETCH_FORMAT, GUARD_FORMAT]
+LOCK: Final = "lock"
 MANIFEST: Final = "manifest.json"
 MERGE_RATIO: Final = 2
 """A file is written anew with what follows it while it is less than so many times as long."""
@@ -37,6 +44,8 @@ MERGE_RATIO: Final = 2
 COLUMN_TYPES: Final = (f"({NUM_SKETCH_BYTES},)u1", "<u8", "<u4", "<u4")
 EDGE_TYPES: Final = ("<u4", "<u4", "<f4", "?")
 ENTRY_TYPE: Final = "<u8"
+
+log = logging.getLogger(__name__)
 
 
 class NearIndexUnreadable(PermanentError):
@@ -62,7 +71,7 @@ class File:
 
 
 class NearFiles:
-    """Keeps one index in one folder; the folder has one writer."""
+    """Keeps one index in one folder."""
 
     def __init__(self, folder: Path) -> None:
         """Use a folder, which is made if it is not there."""
@@ -72,6 +81,7 @@ class NearFiles:
         self._segments: dict[Segment, File] = {}
         self._next_file = 0
         self._num_truncations = 0
+        self._manifest_then: bytes | None = None
 
     def load(self) -> IndexState | None:
         """Return the last snapshot, None: there is none.
@@ -79,14 +89,16 @@ class NearFiles:
         Raises:
             NearIndexUnreadable: It is damaged or of another format.
         """
-        path = self._folder / MANIFEST
-        if not path.exists():
+        if not (self._folder / MANIFEST).exists():
             return None
-        try:
-            return self._loaded(json.loads(path.read_bytes()))
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            msg = f"near-duplicate index in {self._folder}: {error}"
-            raise NearIndexUnreadable(msg, next_step="remove the folder, and the index is built again") from error
+        with self._alone():
+            self._manifest_then = self._read_manifest()
+            try:
+                return self._loaded(json.loads(self._manifest_then or b""))
+            except (OSError, ValueError, LookupError, TypeError) as error:
+                self._columns, self._edges, self._segments = [], [], {}
+                msg = f"near-duplicate index in {self._folder}: {error}"
+                raise NearIndexUnreadable(msg, next_step="remove the folder, and the index is built again") from error
 
     def save(self, state: IndexState) -> None:
         """Write what the folder does not have yet; the last snapshot counts until all of it is there.
@@ -95,13 +107,43 @@ class NearFiles:
             state: Of an index that started from what was loaded here, or from nothing if nothing was.
         """
         make_folders(self._folder)
+        with self._alone():
+            manifest = self._read_manifest()
+            if manifest != self._manifest_then and not self._gives_way(manifest, state):
+                return
+            self._save(state)
+
+    def _alone(self) -> FileLock:
+        return FileLock(self._folder / LOCK)
+
+    def _read_manifest(self) -> bytes | None:
+        path = self._folder / MANIFEST
+        return path.read_bytes() if path.exists() else None
+
+    def _gives_way(self, manifest: bytes | None, state: IndexState) -> bool:
+        """Whether what another cleaner has left here is shorter; then all of it is written anew."""
+        try:
+            theirs = json.loads(manifest or b"{}")
+            num_documents = max((file["end"] for file in theirs.get("columns", [])), default=0)
+            if theirs.get("format") == FORMATS and num_documents >= len(state.columns):
+                return False
+            self._next_file = max(self._next_file, int(theirs.get("next_file", 0)))
+        except (ValueError, LookupError, TypeError, AttributeError):
+            log.warning(
+                "near-duplicate index on disk cannot be read and is replaced", extra={"folder": str(self._folder)}
+            )
+        self._columns, self._edges, self._segments = [], [], {}
+        return True
+
+    def _save(self, state: IndexState) -> None:
         if state.num_truncations != self._num_truncations:
             self._columns, self._edges = [], []
         self._columns = self._extended("columns", self._columns, state)
         self._edges = self._extended("edges", self._edges, state)
         self._segments = {one: self._segments.get(one) or self._write_segment(one) for one in state.segments}
         self._num_truncations = state.num_truncations
-        write_atomically(self._folder / MANIFEST, json.dumps(self._manifest(state)).encode())
+        self._manifest_then = json.dumps(self._manifest(state)).encode()
+        write_atomically(self._folder / MANIFEST, self._manifest_then)
         self._remove_unused()
 
     # ---- writing

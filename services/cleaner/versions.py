@@ -62,7 +62,7 @@ class Versions:
         return decide(pending, self.ledger.open_requests(domain), now, self.rules)
 
     def cut(self, domain: str, request: Request | None, *, now: datetime, traceparent: str | None) -> Version:
-        """Write the next version of a domain and remember it as cut, not yet announced.
+        """Write the next version of a domain and remember it as cut, not yet announced; return the one that has its number.
 
         Raises:
             ArtifactMissing: A batch's or the parent's artifact is gone.
@@ -74,9 +74,9 @@ class Versions:
         digest = write_manifest(self.store, manifest)
         event = announcement(digest, manifest, now, request, num_new=num_new)
         version = Version(event=event, traceparent=traceparent)
-        self.ledger.add_version(version, [batch.batch_id for batch in batches if not batch.is_quarantined])
+        cut = self.ledger.add_version(version, [batch.batch_id for batch in batches if not batch.is_quarantined])
         self.indexes.save(domain)
-        return version
+        return cut
 
     def _written(
         self, domain: str, batches: list[CleanedBatch], parent: tuple[str, CorpusManifest] | None

@@ -102,15 +102,28 @@ async def test_two_members_share_a_group_and_each_has_a_domain_on_all_its_topics
         await until(lambda: sum(len(inbox.events) for inbox in inboxes) == len(owners) * len(work))
 
     for bus, inbox in zip(buses, inboxes, strict=True):
-        assert {event.domain for event in inbox.events} == {domain for domain in owners if owners[domain] is bus}
+        keyed = {event.domain for event in inbox.events if not isinstance(event, topics.BATCH_RECEIVED.event)}
+        assert keyed == {domain for domain in owners if owners[domain] is bus}
+
+
+async def test_what_is_spread_goes_to_all_partitions_in_turn_so_that_members_share_a_domain(
+    kafka: KafkaSettings,
+) -> None:
+    async with running(make_bus("inference-gateway", kafka)) as sender:
+        for _ in range(2 * NUM_PARTITIONS):
+            await sender.publish(topics.BATCH_RECEIVED, example(topics.BATCH_RECEIVED))
+    found = await records(kafka, topics.BATCH_RECEIVED.name, 2 * NUM_PARTITIONS)
+
+    assert {record.key for record in found} == {b"law"}
+    assert sorted(record.partition for record in found) == sorted(2 * [*range(NUM_PARTITIONS)])
 
 
 async def test_a_domain_lies_on_the_partition_that_the_bus_computes(kafka: KafkaSettings) -> None:
     domains = ["law", "medicine", "finance", "patents", "tax", "labour-law"]
     async with running(make_bus("inference-gateway", kafka)) as sender:
         for domain in domains:
-            await sender.publish(topics.BATCH_RECEIVED, example(topics.BATCH_RECEIVED, domain=domain))
-    found = await records(kafka, topics.BATCH_RECEIVED.name, len(domains))
+            await sender.publish(topics.BATCH_PREPARED, example(topics.BATCH_PREPARED, domain=domain))
+    found = await records(kafka, topics.BATCH_PREPARED.name, len(domains))
 
     assert {record.key.decode(): record.partition for record in found} == {name: partition_of(name) for name in domains}
     assert {record.partition for record in found} <= set(range(NUM_PARTITIONS))

@@ -15,7 +15,7 @@ from contracts.api import (
     StageStatus,
     TrafficStatus,
 )
-from contracts.corpus import BatchCleaned, BatchReceived, CorpusVersioned
+from contracts.corpus import BatchCleaned, BatchPrepared, BatchReceived, CorpusVersioned
 from contracts.envelope import Digest, Domain, Event
 from contracts.evaluation import ModelEvaluated, Score
 from contracts.monitoring import AlertChanged, AlertState
@@ -39,7 +39,7 @@ EventT = TypeVar("EventT", bound=Event)
 KeyT = TypeVar("KeyT")
 STAGES: tuple[tuple[str, tuple[EventClass, ...]], ...] = (
     ("ingest", (BatchReceived,)),
-    ("cleaner", (BatchCleaned,)),
+    ("cleaner", (BatchPrepared, BatchCleaned)),
     ("corpus", (CorpusVersioned,)),
     ("tokenizer-builder", (TokenizerReady,)),
     ("trainer", (TrainingProgressed, ModelTrained)),
@@ -96,7 +96,8 @@ def fold(view: View, event: Event) -> View:
         domain = replace(domain, alerts=_newest(domain.alerts, (event.rule, event.bundle_digest), event))
     if isinstance(event, BundleRejected):
         domain = replace(domain, rejections=_newest(domain.rejections, (event.stage, event.bundle_digest), event))
-    if isinstance(event, BatchReceived):
+    # Word of a batch that was received is spread over the monitors; that it was prepared comes to the one that has its domain.
+    if isinstance(event, BatchReceived | BatchPrepared):
         domain = _with_received(domain, event.batch_id)
     if isinstance(event, BatchCleaned):
         domain = _with_cleaned(domain, event.batch_id)

@@ -127,10 +127,12 @@ async def running(
             store=store, ledger=ledger, indexes=indexes, rules=rules, scratch=folder, started_at=clock.now()
         )
         others: set[str] = set()
-        cutter = Cutter(
-            bus, telemetry, versions=versions, lock=lock, clock=clock, owns=lambda domain: domain not in others
-        )
-        handlers.register(bus, telemetry, cleaning=cleaning, versions=versions, lock=lock, clock=clock)
+
+        def owns(domain: str) -> bool:
+            return domain not in others
+
+        cutter = Cutter(bus, telemetry, versions=versions, lock=lock, clock=clock, owns=owns)
+        handlers.register(bus, telemetry, cleaning=cleaning, versions=versions, lock=lock, clock=clock, owns=owns)
         cleaner = Cleaner(store, ledger, clock, bus, user, cutter, others, cleaning)
         sink = KafkaBroker()
         for topic in (BATCH_CLEANED, CORPUS_VERSIONED):

@@ -74,6 +74,20 @@ def limited(db: sqlite3.Connection, pages: int) -> sqlite3.Connection:
     return db
 
 
+def test_processes_that_share_a_folder_have_a_spool_each_and_the_next_takes_what_one_left(path: Path) -> None:
+    first, second = Spool(path, max_bytes=MB), Spool(path, max_bytes=MB)
+    for spool, name in ((first, "first"), (second, "second")):
+        spool.put([traces(name)])
+    assert (drained(first), drained(second)) == ([traces("first")], [traces("second")])
+    second.put([traces("left")])
+    second.close()
+    with_both = Spool(path, max_bytes=MB)
+    assert drained(with_both) == [traces("left")]
+    for spool in (first, with_both):
+        spool.close()
+    assert sorted(file.name for file in path.parent.glob("*.db")) == ["spool-2.db", "spool.db"]
+
+
 def test_what_is_put_is_taken_in_order_until_it_is_removed(spool: Spool) -> None:
     messages = [traces(f"span-{number}") for number in range(5)]
     spool.put(messages[:2])

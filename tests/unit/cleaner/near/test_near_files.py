@@ -92,6 +92,36 @@ def test_forgotten_documents_are_gone_after_a_snapshot(tmp_path):
     assert equal(NearFiles(tmp_path).load(), index.state())
 
 
+def test_of_two_that_save_in_turn_the_longer_one_stays_and_either_can_be_read(tmp_path):
+    """A domain that moved to another cleaner and back: each thinks that the folder is as it left it."""
+    texts = articles()[:200]
+    ours, theirs = NearFiles(tmp_path), NearFiles(tmp_path)
+    index = filled(texts[:60], [60])
+    ours.save(index.state())
+    other = NearIndex(theirs.load())
+    filled(texts[:150], [90], index=other)
+    theirs.save(other.state())
+    ours.save(index.state())
+    assert equal(NearFiles(tmp_path).load(), other.state()), "ours holds less, and is not written"
+    filled(texts, [140], index=index)
+    ours.save(index.state())
+    assert equal(NearFiles(tmp_path).load(), index.state())
+    theirs.save(other.state())
+    assert equal(NearFiles(tmp_path).load(), index.state())
+
+
+def test_what_cannot_be_read_is_replaced_by_the_next_snapshot(tmp_path):
+    index = filled(articles()[:50], [50])
+    NearFiles(tmp_path).save(index.state())
+    (path,) = tmp_path.glob("columns-*.bin")
+    path.write_bytes(b"damaged")
+    files = NearFiles(tmp_path)
+    with pytest.raises(NearIndexUnreadable):
+        files.load()
+    files.save(index.state())
+    assert equal(NearFiles(tmp_path).load(), index.state())
+
+
 def test_damage_is_found(tmp_path):
     NearFiles(tmp_path).save(filled(articles()[:50], [50]).state())
     (path,) = tmp_path.glob("columns-*.bin")
