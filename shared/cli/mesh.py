@@ -8,6 +8,7 @@ import typer
 from pydantic import ValidationError
 from rich.live import Live
 
+from contracts.topics import NUM_PARTITIONS
 from shared.cli import screen
 from shared.cli.engines import Elasticsearch, FreshTopics, Kafka, Redis, engines_of
 from shared.cli.options import DEFAULT_STATE_DIR, AsJson, StateDir
@@ -26,7 +27,7 @@ from shared.embedded.layout import SUPERVISOR, Layout, layout_of
 from shared.embedded.plan import GATEWAY
 from shared.embedded.policy import Phase
 from shared.embedded.record import MeshPhase, MeshRecord, read_record
-from shared.embedded.settings import EmbeddedSettings, EngineSettings
+from shared.embedded.settings import EmbeddedSettings
 
 READY_WITHIN_S = 120.0
 MAX_CRASHES = 4
@@ -40,11 +41,23 @@ GatewayPort = Annotated[
     typer.Option("--gateway-port", envvar="PLUMBLINE_GATEWAY_PORT", min=1, max=65_535, help="Default: a free one."),
 ]
 
+Cleaners = Annotated[
+    int,
+    typer.Option(
+        "--cleaners",
+        envvar="PLUMBLINE_CLEANERS",
+        min=1,
+        max=NUM_PARTITIONS,
+        help="Processes of the cleaner, which share its work.",
+    ),
+]
 
-def up(
+
+def up(  # noqa: PLR0913 (each is an option of its own)
     *,
     foreground: Foreground = False,
     gateway_port: GatewayPort = None,
+    cleaners: Cleaners = 1,
     kafka: Kafka = None,
     redis: Redis = None,
     elasticsearch: Elasticsearch = None,
@@ -57,7 +70,12 @@ def up(
     if is_running(layout):
         raise already_running(layout)
     environment = environment_of(
-        _settings(layout, gateway_port, engines_of(kafka, redis, elasticsearch, fresh_topics=fresh_topics))
+        _settings(
+            layout,
+            gateway_port=gateway_port,
+            cleaners=cleaners,
+            engines=engines_of(kafka, redis, elasticsearch, fresh_topics=fresh_topics),
+        )
     )
     if foreground:
         become_supervisor(environment)
@@ -85,14 +103,14 @@ def is_running(layout: Layout) -> bool:
     return True
 
 
-def _settings(layout: Layout, gateway_port: int | None, engines: EngineSettings) -> EmbeddedSettings:
+def _settings(layout: Layout, **given: object) -> EmbeddedSettings:
     try:
         settings = EmbeddedSettings(state_dir=layout.root)
     except ValidationError as error:
         raise MeshFailed(
             f"A setting is wrong: {error}", next_step="Correct or unset the PLUMBLINE_* variable."
         ) from error
-    return settings.model_copy(update={"gateway_port": gateway_port, "engines": engines})
+    return settings.model_copy(update=given)
 
 
 def _wait_until_ready(layout: Layout, supervisor: subprocess.Popen[bytes]) -> MeshRecord:

@@ -70,6 +70,7 @@ def environment_of(settings: EmbeddedSettings) -> dict[str, str]:
         "PYTHONPATH": str(CODE_ROOT),
         "PYTHONSAFEPATH": "1",
         "PLUMBLINE_STATE_DIR": str(settings.state_dir),
+        "PLUMBLINE_CLEANERS": str(settings.cleaners),
         **({"PLUMBLINE_GATEWAY_PORT": str(settings.gateway_port)} if settings.gateway_port else {}),
         **{f"PLUMBLINE_ENGINES__{name.upper()}": str(value) for name, value in settings.engines if value},
     }

@@ -15,6 +15,7 @@ from shared.embedded.settings import EngineSettings
 
 BROKER = "broker"
 CACHE = "cache"
+CLEANER = "cleaner"
 GATEWAY = "inference-gateway"
 TRUSTED = frozenset({"ingest", "cleaner", "trainer", "evaluator", "release-manager", GATEWAY, "monitor"})
 """Daemons that are told where the secrets lie; each reads those that its settings name."""
@@ -41,10 +42,21 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class DaemonSpec:
-    """A daemon by name: `app` is its uvicorn factory."""
+    """A daemon's process by name.
+
+    Attributes:
+        app: Its uvicorn factory.
+        joins: The daemon that it is one more process of, in whose folder it works; None: it is the daemon's only one, or first.
+    """
 
     name: str
     app: str
+    joins: str | None = None
+
+    @property
+    def daemon(self) -> str:
+        """The daemon, whose settings and secrets it has."""
+        return self.joins or self.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +109,13 @@ class Addresses:
 DAEMONS = tuple(DaemonSpec(name=name, app=f"services.{name.replace('-', '_')}.app:build") for name in ALL_DAEMONS)
 
 
+def daemons_with(*, cleaners: int) -> tuple[DaemonSpec, ...]:
+    """Return all daemons, with so many processes of the cleaner."""
+    cleaner = next(daemon for daemon in DAEMONS if daemon.name == CLEANER)
+    more = (DaemonSpec(name=f"{CLEANER}-{number}", app=cleaner.app, joins=CLEANER) for number in range(2, cleaners + 1))
+    return (*DAEMONS, *more)
+
+
 def names_of(daemons: tuple[DaemonSpec, ...], engines: EngineSettings = NO_ENGINES) -> tuple[str, ...]:
     """Return the names of all processes of a mesh with these daemons, which runs the engines that it is not given."""
     own = [name for name, given in ((BROKER, engines.kafka), (CACHE, engines.redis)) if not given]
@@ -134,8 +153,8 @@ def daemon_spec(daemon: DaemonSpec, addresses: Addresses, layout: Layout) -> Pro
         sys.executable, "-m", "uvicorn", daemon.app, "--factory", "--app-dir", str(CODE_ROOT),
         "--host", LOOPBACK, "--port", str(port), "--no-access-log", *SERVING,
     )  # fmt: skip
-    environment = {**_marks(layout, daemon.name), **_daemon_environment(daemon.name, addresses, layout)}
-    if daemon.name in TRUSTED:
+    environment = {**_marks(layout, daemon.name), **_daemon_environment(daemon.daemon, addresses, layout)}
+    if daemon.daemon in TRUSTED:
         environment["PLUMBLINE_SECRETS_DIR"] = str(layout.secrets)
     return ProcessSpec(
         name=daemon.name, tier=Tier.DAEMON, argv=argv, environment=environment, port=port, protocol=Protocol.HTTP

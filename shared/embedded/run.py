@@ -18,7 +18,6 @@ from shared.embedded.errors import BinaryMissing
 from shared.embedded.external import engines_of, prepare_topics
 from shared.embedded.layout import Layout, layout_of, make_secrets, prepare
 from shared.embedded.plan import (
-    DAEMONS,
     GATEWAY,
     Addresses,
     DaemonSpec,
@@ -26,6 +25,7 @@ from shared.embedded.plan import (
     broker_spec,
     cache_spec,
     daemon_spec,
+    daemons_with,
     names_of,
 )  # fmt: skip
 from shared.embedded.policy import all_ready
@@ -49,21 +49,22 @@ def run_mesh(
     settings: EmbeddedSettings,
     *,
     make_topics: Callable[..., object],
-    daemons: tuple[DaemonSpec, ...] = DAEMONS,
+    daemons: tuple[DaemonSpec, ...] = (),
 ) -> None:
     """Run a mesh until SIGINT, SIGTERM or SIGHUP; afterwards none of its processes is left.
 
     Args:
         settings: Where, on which port the gateway listens, and which engines somebody else runs.
         make_topics: Creates the topics on the broker with these bootstrap servers.
-        daemons: What to run beside broker and cache.
+        daemons: What to run beside broker and cache; none: all daemons, as the settings say.
 
     Raises:
         MeshError: The mesh cannot start here.
     """
     layout = layout_of(settings.state_dir)
+    daemons = daemons or daemons_with(cleaners=settings.cleaners)
     with locked(layout):
-        prepare(layout, names_of(daemons, settings.engines))
+        prepare(layout, names_of(tuple(one for one in daemons if one.joins is None), settings.engines))
         make_secrets(layout)
         end_leftovers(layout)
         addresses = _addresses(settings, layout, daemons)

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from contracts.topics import NUM_PARTITIONS
 from shared.settings import Group
 
 
@@ -49,6 +50,8 @@ class EmbeddedSettings(BaseSettings):
     """Everything of the mesh lies here."""
     gateway_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     """The gateway's port on 127.0.0.1; none: a free one."""
+    cleaners: Annotated[int, Field(ge=1, le=NUM_PARTITIONS)] = 1
+    """Processes of the cleaner, which share its work; more than there are partitions would have none."""
     supervisor: SupervisorSettings = SupervisorSettings()
     engines: EngineSettings = EngineSettings()
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from contracts.topics import ALL_DAEMONS
 from shared.embedded.layout import layout_of
-from shared.embedded.plan import BROKER, CACHE, DAEMONS, TRUSTED, Addresses, daemon_spec, names_of
+from shared.embedded.plan import BROKER, CACHE, DAEMONS, TRUSTED, Addresses, daemon_spec, daemons_with, names_of
 from shared.embedded.settings import EngineSettings
 
 PORTS = {name: 20_000 + number for number, name in enumerate(names_of(DAEMONS))}
@@ -25,6 +25,18 @@ def test_a_daemon_is_started_by_name_and_told_where_the_engines_are() -> None:
     assert "services.cleaner.app:build" in spec.argv
     assert spec.environment["PLUMBLINE_KAFKA__BOOTSTRAP_SERVERS"] == ADDRESSES.bootstrap_servers
     assert spec.environment["PLUMBLINE_ARTIFACTS__URL"] == "file:///state dir/artifacts"
+
+
+def test_more_cleaners_share_the_folder_of_the_first_and_are_told_apart_by_name() -> None:
+    assert daemons_with(cleaners=1) == DAEMONS
+    daemons = daemons_with(cleaners=3)
+    addresses = Addresses(ports=PORTS | {"cleaner-2": 1, "cleaner-3": 2})
+    first, second, third = (daemon_spec(one, addresses, LAYOUT) for one in daemons if one.daemon == "cleaner")
+    assert [first.name, second.name, third.name] == ["cleaner", "cleaner-2", "cleaner-3"]
+    assert [second.port, third.port] == [1, 2]
+    assert len({one.environment["PLUMBLINE_PROCESS"] for one in (first, second, third)}) == 3
+    for name in ("PLUMBLINE_STATE_DIR", "PLUMBLINE_SECRETS_DIR"):
+        assert first.environment[name] == second.environment[name] == third.environment[name]
 
 
 def test_engines_of_somebody_else_are_not_run_and_daemons_are_told_where_they_are() -> None:
