@@ -24,6 +24,12 @@ class TokenizerReady(Event):
         reused: True: the serving tokenizer still covers the new text, training goes on from the serving weights.
         coverage: Share of the new text's characters that need no byte fallback.
         tokens_per_char: Fertility on the new text; lower is better.
+        decision: What was done: reused, extended (all old ids kept), rebuilt, or built where nothing served.
+        reason: Why, with the numbers, for people.
+        parent_tokenizer_digest: The tokenizer whose ids the new one keeps; only where one was extended.
+        num_new_tokens: Tokens that the extension appended.
+        lexicon_digest: The artifact that lists the terms, with their scores and what was filtered.
+        report_digest: The artifact that holds the tokenizer's report.
     """
 
     corpus_digest: Digest
@@ -32,6 +38,12 @@ class TokenizerReady(Event):
     reused: bool
     coverage: Share
     tokens_per_char: float
+    decision: Literal["built", "reused", "extended", "rebuilt"] | None = None
+    reason: str | None = None
+    parent_tokenizer_digest: Digest | None = None
+    num_new_tokens: int = 0
+    lexicon_digest: Digest | None = None
+    report_digest: Digest | None = None
 
 
 class TrainingProgressed(Event):

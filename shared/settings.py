@@ -147,4 +147,4 @@ class OperatorSettings(SecretSettings):
     """The secret of the operator's endpoints; without it they answer 403."""
 
     operator_token: SecretStr | None = None
-    """Lets the operator roll back, ask for a training, decide on held batches and arm faults."""
+    """Lets the operator roll back, ask for a training, decide on held batches and on terms, and arm faults."""

@@ -61,6 +61,8 @@ def _(event: CorpusVersioned) -> str:
 @summary.register
 def _(event: TokenizerReady) -> str:
     origin = "the serving one still covers the text" if event.reused else "a new one"
+    if event.decision == "extended":
+        origin = f"the serving one and {event.num_new_tokens:,} new tokens"
     fit = f"coverage {event.coverage:.4f}, {event.tokens_per_char:.2f} tokens a character"
     return f"{event.vocab_size:,} tokens, {fit}; {origin}"
 

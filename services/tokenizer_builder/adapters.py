@@ -1,4 +1,4 @@
-"""Corpus versions, tokenizers and bundles, as the artifact store holds them."""
+"""Corpus versions and tokenizers, as the artifact store holds them."""
 
 from tokenizers import Tokenizer
 
@@ -19,12 +19,12 @@ def read_texts(store: ArtifactStore, corpus_digest: Digest, serving_corpus_diges
     new: list[str] = []
     old: list[str] = []
     training: list[str] = []
+    held_out: list[str] = []
     for record in read_records(store, corpus_digest):
         text = record.document.text
         (old if record.content_key in known else new).append(text)
-        if not record.held_out:
-            training.append(text)
-    return CorpusTexts(new=new, old=old, training=training)
+        (held_out if record.held_out else training).append(text)
+    return CorpusTexts(new=new, old=old, training=training, held_out=held_out)
 
 
 def read_training_texts(store: ArtifactStore, corpus_digest: Digest) -> list[str]:

@@ -5,6 +5,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from services.tokenizer_builder import vectors_api
+from services.tokenizer_builder.api import routes
 from services.tokenizer_builder.handlers import Fitting, register
 from services.tokenizer_builder.settings import Settings
 from services.tokenizer_builder.vector_learning import TICK_S, VectorLearning
@@ -26,7 +27,9 @@ def build() -> FastAPI:
     bus = Bus(SERVICE, settings.kafka, telemetry)
     learning = wire(settings, bus, SystemClock())
     app = daemon_app(bus, telemetry, background=[partial(every, TICK_S, learning.tick)])
-    app.include_router(vectors_api.routes(ArtifactStore(settings.artifacts.url)))
+    store = ArtifactStore(settings.artifacts.url)
+    app.include_router(vectors_api.routes(store))
+    app.include_router(routes(store, operator=settings))
     return app
 
 
@@ -39,6 +42,7 @@ def wire(settings: Settings, bus: Bus, clock: Clock) -> VectorLearning:
         store=store,
         artifacts_url=settings.artifacts.url,
         rules=settings.tokenizer,
+        lexicon_rules=settings.lexicon,
         folder=folder,
     )
     learning = VectorLearning(

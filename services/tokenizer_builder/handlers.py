@@ -13,7 +13,7 @@ from contracts.envelope import Domain
 from contracts.topics import CORPUS_VERSIONED, RELEASE_CHANGED, TOKENIZER_READY
 from contracts.training import TokenizerReady
 from services.tokenizer_builder.core.job import Fitted, Job
-from services.tokenizer_builder.settings import TokenizerRules
+from services.tokenizer_builder.settings import LexiconRules, TokenizerRules
 from services.tokenizer_builder.vector_learning import VectorLearning
 from shared import bundle
 from shared.artifacts import ArtifactStore
@@ -43,6 +43,7 @@ class Fitting:
     store: ArtifactStore
     artifacts_url: str
     rules: TokenizerRules
+    lexicon_rules: LexiconRules
     folder: Path
 
     async def fit(self, event: CorpusVersioned) -> Fitted:
@@ -55,10 +56,12 @@ class Fitting:
         serving = await asyncio.to_thread(self._serving_parents, event.domain)
         job = Job(
             artifacts_url=self.artifacts_url,
+            domain=event.domain,
             corpus_digest=event.corpus_digest,
             serving_tokenizer_digest=serving.tokenizer_digest if serving else None,
             serving_corpus_digest=serving.corpus_digest if serving else None,
             rules=self.rules,
+            lexicon_rules=self.lexicon_rules,
         )
         job_file = self.folder / str(event.event_id) / "job.json"
         await asyncio.to_thread(_write, job_file, job)
@@ -93,11 +96,7 @@ def register(bus: Bus, *, fitting: Fitting, vectors: VectorLearning, runs: Runs,
             event,
             now=clock.now(),
             corpus_digest=event.corpus_digest,
-            tokenizer_digest=fitted.tokenizer_digest,
-            vocab_size=fitted.vocab_size,
-            reused=fitted.reused,
-            coverage=fitted.coverage,
-            tokens_per_char=fitted.tokens_per_char,
+            **fitted.model_dump(),
         )
         log.info("tokenizer ready", extra={"domain": event.domain, **fitted.model_dump()})
         return ready

@@ -1,27 +1,48 @@
 """What the tokenizer-builder is told, from `PLUMBLINE_*`; the rules as PLUMBLINE_TOKENIZER__VOCAB_SIZE and so on."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from shared.settings import DaemonSettings, Group
+from shared.settings import DaemonSettings, Group, OperatorSettings
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class TokenizerRules(Group):
-    """How a tokenizer is built, and when the serving one is kept."""
+    """How a tokenizer is built, and when the serving one is kept, extended or rebuilt."""
 
-    vocab_size: Annotated[int, Field(ge=512, le=65_536)] = 6_000
+    vocab_size: Annotated[int, Field(ge=512, le=65_536)] = 22_528
     """Tokens at most, special and byte tokens included; small corpora stay below it."""
+    small_vocab_size: Annotated[int, Field(ge=512, le=65_536)] = 6_000
+    """Tokens at most of a small corpus: a model's embedding is as large as its vocabulary, and a small one cannot fill it."""
+    chars_per_token: Annotated[int, Field(gt=0)] = 450
+    """A corpus may have more tokens than a small one, one for so many characters of different training texts."""
+    core_size: Annotated[int, Field(ge=512, le=65_536)] = 8_000
+    """The first so many tokens are called the core: characters and the most frequent words and terms."""
+    max_word_chars: Annotated[int, Field(ge=1, le=64)] = 8
+    """Longest token that merges inside words make; terms of the lexicon may be longer."""
     max_token_chars: Annotated[int, Field(ge=1, le=64)] = 6
-    """Longest token; without a limit whole clauses of a template become one."""
-    max_build_chars: Annotated[int, Field(gt=0)] = 10_000_000
+    """Longest token that merges without a segmenter make; without a limit whole clauses of a template become one."""
+    max_build_chars: Annotated[int, Field(gt=0)] = 10_500_000
     """Characters of training text that a build looks at; more are sampled. Chinese has three bytes a character."""
-    max_measure_chars: Annotated[int, Field(gt=0)] = 2_000_000
+    max_screen_chars: Annotated[int, Field(gt=0)] = 1_000_000
+    """Characters of training text in which is looked what a term would cut in two."""
+    max_measure_chars: Annotated[int, Field(gt=0)] = 1_000_000
     """Characters of old and of new text on which coverage and fertility are measured."""
-    min_coverage: Annotated[float, Field(ge=0, le=1)] = 0.995
+    max_report_chars: Annotated[int, Field(gt=0)] = 300_000
+    """Characters of held-out text that the report is about."""
+    min_coverage: Share = 0.995
     """The serving tokenizer is kept while it covers at least this share of the new text's characters,"""
     max_fertility_rise: Annotated[float, Field(ge=0)] = 0.10
     """and while its tokens per character on the new text are at most this share above those on the text before."""
+    min_rebuild_gain: Share = 0.03
+    """Where it does not fit, it is rebuilt if that covers more, or saves at least this share of the new text's tokens."""
+    min_extension_gain: Share = 0.03
+    """Mined terms of the new text extend it if they save at least this share of its tokens; terms of users always do."""
+    max_extension_terms: Annotated[int, Field(ge=0)] = 1_000
+    """Terms that one extension appends."""
 
 
 class WordVectorSettings(Group):
@@ -39,8 +60,37 @@ class WordVectorSettings(Group):
     """Characters of training text that are looked at; more are sampled. 7 million Chinese ones, 20 MB, take a minute."""
 
 
-class Settings(DaemonSettings):
+class LexiconRules(Group):
+    """How terms are mined, and what becomes of them."""
+
+    mine: bool = True
+    """Off: only terms of users are in the lexicon."""
+    max_mine_chars: Annotated[int, Field(gt=0)] = 20_000_000
+    """Characters of training text in which terms are looked for; more are sampled."""
+    min_count: Annotated[int, Field(ge=2)] = 5
+    """A mined term occurs so often at least,"""
+    min_count_per_million: Annotated[int, Field(ge=0)] = 2
+    """and so often in a million Han characters."""
+    min_cohesion: Share = 0.2
+    """Normalised mutual information of its parts at its weakest joint."""
+    min_freedom: Share = 0.5
+    """1 - exp(-H), H the smaller entropy in nats of what stands before and after it."""
+    min_contrast: Annotated[float, Field(ge=0)] = 8.0
+    """So many times as frequent as in general text, else it is filtered as a general word. On statutes 8 keeps 87 % of the mined
+    words that a law dictionary has and filters 87 % of the general ones; 3 keeps 94 % and filters 60 %."""
+    accept_score: Share = 0.45
+    """Cohesion by freedom from which a mined term is accepted; below it waits for a person."""
+    max_shown: Annotated[int, Field(ge=0)] = 2_000
+    """Proposed terms that a version of the lexicon lists, and filtered ones."""
+    general_text: Path | None = None
+    """A file of general text, UTF-8, to contrast with; none: only the general word frequencies of the segmenter's dictionary."""
+
+
+class Settings(DaemonSettings, OperatorSettings):
     """The tokenizer-builder's settings."""
 
     tokenizer: TokenizerRules = TokenizerRules()
+    """How a tokenizer is built, measured and judged."""
+    lexicon: LexiconRules = LexiconRules()
+    """How terms are mined."""
     word_vectors: WordVectorSettings = WordVectorSettings()

@@ -4,7 +4,20 @@ import sys
 
 import typer
 
-from shared.cli import annotate, augment, corpus, dlq, held, relevance, screen, secrets, tokenizer, train, vectors
+from shared.cli import (
+    annotate,
+    augment,
+    corpus,
+    dlq,
+    held,
+    lexicon,
+    relevance,
+    screen,
+    secrets,
+    tokenizer,
+    train,
+    vectors,
+)
 from shared.cli.ask import ask
 from shared.cli.demo import demo
 from shared.cli.exits import Exit, exit_of
@@ -38,6 +51,7 @@ def application() -> typer.Typer:
     app.add_typer(annotate.group, name="annotate")
     app.add_typer(augment.group, name="augment")
     app.add_typer(relevance.group, name="relevance")
+    app.add_typer(lexicon.group, name="lexicon")
     app.add_typer(secrets.group, name="secrets")
     app.add_typer(held.group, name="batches")
     app.add_typer(dlq.group, name="dlq")

@@ -20,7 +20,7 @@ class MeshUrls(Group):
     cleaner: BaseUrl | None = None
     """Base URL for `plumb corpus`."""
     tokenizer_builder: BaseUrl | None = None
-    """Base URL for `plumb vectors`."""
+    """Base URL for `plumb lexicon` and `plumb vectors`."""
     release_manager: BaseUrl | None = None
     """Base URL for `plumb rollback`."""
     inference_gateway: BaseUrl | None = None

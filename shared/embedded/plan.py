@@ -17,7 +17,9 @@ BROKER = "broker"
 CACHE = "cache"
 CLEANER = "cleaner"
 GATEWAY = "inference-gateway"
-TRUSTED = frozenset({"ingest", "cleaner", "trainer", "evaluator", "release-manager", GATEWAY, "monitor"})
+TRUSTED = frozenset(
+    {"ingest", "cleaner", "tokenizer-builder", "trainer", "evaluator", "release-manager", GATEWAY, "monitor"}
+)
 """Daemons that are told where the secrets lie; each reads those that its settings name."""
 
 NO_ENGINES = EngineSettings()

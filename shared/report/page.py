@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from importlib.resources import files
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from contracts.envelope import Digest
 from shared.report import plots
 from shared.report.figures import bin_s_for, binned, wilson
 from shared.report.story import BundleStory, Story, named
-from shared.summary import short
+from shared.report.templates import template_of
 
 TEMPLATE = "report.html.j2"
 NUM_BATCHES_SHOWN = 6
@@ -32,16 +30,8 @@ def page(story: Story, *, title: str, written_at: datetime, notes: Sequence[str]
     names = named(story)
     colors = plots.colors_of([*(bundle.digest for bundle in story.bundles), *names])
     bin_s = bin_s_for((story.ended_at - story.began_at).total_seconds())
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     clock = CLOCK if story.began_at.date() == story.ended_at.date() else DAY_AND_CLOCK
-    environment.filters |= {
-        "clock": lambda moment: moment.strftime(clock),
-        "percent": _percent,
-        "span": _span,
-        "short": short,
-    }
-    template = environment.from_string(files("shared.report").joinpath(TEMPLATE).read_text(encoding="utf-8"))
-    return template.render(
+    return template_of(TEMPLATE, clock=lambda moment: moment.strftime(clock), span=_span).render(
         story=story,
         title=title,
         notes=notes,
@@ -94,10 +84,6 @@ def _score_rows(bundle: BundleStory) -> list[dict[str, object]]:
         for score in judged.scores
         if score.n
     ]
-
-
-def _percent(share: float) -> str:
-    return f"{share:.1%}"
 
 
 def _span(seconds: float) -> str:

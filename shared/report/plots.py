@@ -1,42 +1,22 @@
-"""Plots as SVG that takes its colours and its font from the page: one drawing serves light and dark."""
+"""Plots of releases: who answered, how fast, how well, and how training went."""
 
-import io
 import math
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.dates import DateFormatter
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from contracts.envelope import Digest
 from contracts.evaluation import Score
+from shared.report.drawing import BAD, INK, MUTED, SERIES, figure_of, legend_of, svg_of
 from shared.report.figures import BIN_S, TrafficBin, wilson
 from shared.report.story import BundleStory, Story
 
-INK, MUTED, GRID, BAD = "#010101", "#020202", "#030303", "#040404"
-SERIES = ("#050505", "#060606", "#070707", "#080808", "#090909", "#0a0a0a")
-"""Stand-ins: the page's own colours take their place."""
-VARIABLES = {
-    INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", BAD: "var(--bad)",
-    **{color: f"var(--series-{number})" for number, color in enumerate(SERIES)},
-}  # fmt: skip
-WIDTH_IN = 9.6
 DAY_S = 86_400
 TICK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, DAY_S)
 MAX_TICKS = 7
-STYLE: dict[str, Any] = {
-    "svg.fonttype": "none", "svg.hashsalt": "plumbline", "font.size": 10, "axes.edgecolor": GRID, "axes.labelcolor": MUTED,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True, "grid.color": GRID,
-    "grid.linewidth": 0.8, "xtick.color": MUTED, "ytick.color": MUTED, "text.color": INK, "lines.linewidth": 1.8,
-    "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none", "legend.frameon": False,
-    "axes.titlelocation": "left", "axes.titlesize": 10, "axes.titlecolor": MUTED,
-}  # fmt: skip
 SLICES = {"all": "all documents", "old": "old documents", "new": "new documents"}
 
 
@@ -49,7 +29,7 @@ def weights_plot(story: Story, colors: dict[Digest, int], names: dict[Digest, st
     """Return who got which share of the traffic, and when alerts fired; empty without a share."""
     if not any(weights.percent for weights in story.weights):
         return ""
-    with _figure(height_in=2.7) as (figure, (axes,)):
+    with figure_of(height_in=2.7) as (figure, (axes,)):
         moments = [weights.at for weights in story.weights] + [story.ended_at]
         digests = list(dict.fromkeys(digest for weights in story.weights for digest in weights.percent))
         shares = [[weights.percent.get(digest, 0) for weights in story.weights] for digest in digests]
@@ -61,8 +41,8 @@ def weights_plot(story: Story, colors: dict[Digest, int], names: dict[Digest, st
         axes.yaxis.set_major_formatter(PercentFormatter())
         _mark_alerts(axes, story)
         _over_time(axes, max(story.began_at, moments[0] - (moments[-1] - moments[0]) * 0.05), story.ended_at)
-        _legend(axes)
-        return _svg(figure)
+        legend_of(axes)
+        return svg_of(figure)
 
 
 def traffic_plot(
@@ -76,7 +56,7 @@ def traffic_plot(
     """Return answers a second and the 95th percentile of their latency, by bundle; empty without traffic."""
     if not bins:
         return ""
-    with _figure(height_in=4.2, rows=2) as (figure, (rate, latency)):
+    with figure_of(height_in=4.2, rows=2) as (figure, (rate, latency)):
         for digest, points in sorted(bins.items(), key=lambda item: colors.get(item[0], len(SERIES))):
             at = _with_gaps(points, bin_s)
             style = {
@@ -100,8 +80,8 @@ def traffic_plot(
         for axes in (rate, latency):
             _mark_alerts(axes, story)
             _over_time(axes, first, last + timedelta(seconds=bin_s))
-        _legend(latency)
-        return _svg(figure)
+        legend_of(latency)
+        return svg_of(figure)
 
 
 def scores_plot(bundles: Sequence[BundleStory], colors: dict[Digest, int], names: dict[Digest, str]) -> str:
@@ -109,7 +89,7 @@ def scores_plot(bundles: Sequence[BundleStory], colors: dict[Digest, int], names
     rows = [(bundle, score) for bundle in bundles if bundle.evaluated for score in _told(bundle.evaluated.scores)]
     if not rows:
         return ""
-    with _figure(height_in=0.9 + 0.34 * len(rows)) as (figure, (axes,)):
+    with figure_of(height_in=0.9 + 0.34 * len(rows)) as (figure, (axes,)):
         for place, (bundle, score) in enumerate(reversed(rows)):
             interval, color = wilson(score.accuracy, score.n), _color(colors, bundle.digest)
             axes.plot([interval.low, interval.high], [place, place], color=color, linewidth=2.5, solid_capstyle="butt")
@@ -121,7 +101,7 @@ def scores_plot(bundles: Sequence[BundleStory], colors: dict[Digest, int], names
         axes.set_xlim(0, 1)
         axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
         axes.grid(visible=False, axis="y")
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def training_plot(bundles: Sequence[BundleStory], colors: dict[Digest, int], names: dict[Digest, str]) -> str:
@@ -129,7 +109,7 @@ def training_plot(bundles: Sequence[BundleStory], colors: dict[Digest, int], nam
     told = [bundle for bundle in bundles if len(bundle.progress) > 1]
     if not told:
         return ""
-    with _figure(height_in=2.5) as (figure, (axes,)):
+    with figure_of(height_in=2.5) as (figure, (axes,)):
         for bundle in told:
             points = sorted(bundle.progress, key=lambda point: point.num_tokens)
             axes.plot(
@@ -139,8 +119,8 @@ def training_plot(bundles: Sequence[BundleStory], colors: dict[Digest, int], nam
         axes.set_xlabel("thousand tokens")
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _legend(axes)
-        return _svg(figure)
+        legend_of(axes)
+        return svg_of(figure)
 
 
 def _told(scores: Sequence[Score]) -> list[Score]:
@@ -150,13 +130,6 @@ def _told(scores: Sequence[Score]) -> list[Score]:
         if score.n and not any((score.n, score.accuracy) == (known.n, known.accuracy) for known in seen):
             seen.append(score)
     return seen
-
-
-@contextmanager
-def _figure(*, height_in: float, rows: int = 1) -> Iterator[tuple[Figure, tuple[Axes, ...]]]:
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
-        yield figure, tuple(figure.subplots(rows, 1, squeeze=False).flat)
 
 
 def _color(colors: dict[Digest, int], digest: Digest) -> str:
@@ -189,10 +162,6 @@ def _over_time(axes: Axes, began_at: datetime, ended_at: datetime) -> None:
     axes.set_xlim(began_at, max(ended_at, began_at + timedelta(seconds=1)))
 
 
-def _legend(axes: Axes) -> None:
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), labelcolor=INK, fontsize=9, handlelength=1.2)
-
-
 def _steps(moments: Sequence[datetime]) -> list[datetime]:
     """Return the corners of steps: each value holds from its moment to the next one."""
     return [corner for index in range(len(moments) - 1) for corner in (moments[index], moments[index + 1])]
@@ -210,16 +179,3 @@ def _with_gaps(points: Sequence[TrafficBin], bin_s: int) -> list[tuple[datetime,
             found.append((found[-1][0] + timedelta(seconds=bin_s), None))
         found.append((point.at, point))
     return found
-
-
-def _svg(figure: Figure) -> str:
-    """Return a figure as an element of the page."""
-    content = io.StringIO()
-    figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
-    svg = content.getvalue()
-    svg = svg[svg.index("<svg") :]
-    for color, variable in VARIABLES.items():
-        svg = svg.replace(color, variable)
-    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font: \1px var(--font)", svg)
-    svg = re.sub(r"font-family: [^;\"]*", "font-family: var(--font)", svg)
-    return re.sub(r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", re.sub(r'height="[^"]*pt" ', "", svg, count=1), count=1)

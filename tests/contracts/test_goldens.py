@@ -25,6 +25,9 @@ OPTIONAL = {
         "licences", "num_dated", "num_fresh", "num_repeated", "num_known", "num_bigrams", "num_distinct_bigrams",
         "num_compared_bigrams", "num_known_bigrams",
     },
+    "TokenizerReady": {
+        "decision", "reason", "parent_tokenizer_digest", "num_new_tokens", "lexicon_digest", "report_digest",
+    },
     # A domain's first state is the empty one.
     "ReleaseState": {
         "revision", "serving_digest", "previous_digest", "routes", "warm_digests", "rollout", "queued", "rolled_back_digests",

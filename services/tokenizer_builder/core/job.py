@@ -1,15 +1,11 @@
-"""What the child process is told, what it answers, and the decision between."""
+"""What the child process is told, what it reads, and what it answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from tokenizers import Tokenizer
-
-from contracts.envelope import Contract, Digest
-from services.tokenizer_builder.core import bpe
-from services.tokenizer_builder.core.fit import Fit, keep_or_rebuild, measure
-from services.tokenizer_builder.settings import TokenizerRules
-from shared.errors import RunFailed
+from contracts.envelope import Contract, Digest, Domain
+from services.tokenizer_builder.settings import LexiconRules, TokenizerRules
 
 
 class Job(Contract):
@@ -22,10 +18,12 @@ class Job(Contract):
     """
 
     artifacts_url: str
+    domain: Domain
     corpus_digest: Digest
     serving_tokenizer_digest: Digest | None
     serving_corpus_digest: Digest | None
     rules: TokenizerRules
+    lexicon_rules: LexiconRules
 
 
 class Fitted(Contract):
@@ -36,7 +34,12 @@ class Fitted(Contract):
     reused: bool
     coverage: float
     tokens_per_char: float
+    decision: Literal["built", "reused", "extended", "rebuilt"]
     reason: str
+    parent_tokenizer_digest: Digest | None
+    num_new_tokens: int
+    lexicon_digest: Digest
+    report_digest: Digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,40 +50,10 @@ class CorpusTexts:
         new: Those of the batches that the serving bundle's corpus version lacks, held-out ones included.
         old: The rest.
         training: All but the held-out ones.
+        held_out: The held-out ones.
     """
 
     new: Sequence[str]
     old: Sequence[str]
     training: Sequence[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """The tokenizer for a corpus version, how it fits the new text, and why this one."""
-
-    tokenizer: Tokenizer
-    fit: Fit
-    kept: bool
-    reason: str
-
-
-def choose(texts: CorpusTexts, serving: Tokenizer | None, rules: TokenizerRules) -> Choice:
-    """Return the serving tokenizer if it still fits, else a new one.
-
-    Raises:
-        RunFailed: There is no training text to build from.
-    """
-    new = bpe.thin(texts.new, max_chars=rules.max_measure_chars)
-    reason = "built: nothing serves yet"
-    if serving is not None:
-        on_new = measure(serving, new)
-        on_old = measure(serving, bpe.thin(texts.old, max_chars=rules.max_measure_chars))
-        verdict = keep_or_rebuild(on_new, on_old, rules)
-        if verdict.keep:
-            return Choice(tokenizer=serving, fit=on_new, kept=True, reason=verdict.reason)
-        reason = verdict.reason
-    if not texts.training:
-        raise RunFailed("the corpus version holds no training document, all are held out for evaluation")
-    training = bpe.thin(texts.training, max_chars=rules.max_build_chars)
-    built = bpe.train(training, vocab_size=rules.vocab_size, max_token_chars=rules.max_token_chars)
-    return Choice(tokenizer=built, fit=measure(built, new), kept=False, reason=reason)
+    held_out: Sequence[str]

@@ -42,12 +42,21 @@ from contracts.api import (
 )
 from contracts.corpus import BatchStatistics
 from contracts.evaluation import Score
+from contracts.lexicon import LexiconAdded, LexiconDecision, LexiconEntry, LexiconListing
 from contracts.lookup import LogLine, LogLines, LogPatternCount, LogPatterns, TraceSpan, TraceView
 from contracts.release import Candidate, Cause, Phase, ReleaseState, Rollout, Route
+from contracts.tokenizers import TokenizerReport
+from tests.unit.report.samples import TOKENIZER_REPORT
 
 NOW = datetime(2025, 6, 1, 12, 0, tzinfo=UTC)
 SERVING, CANDIDATE = "a" * 64, "b" * 64
 TRACE = "c" * 32
+LEXICON = (
+    LexiconEntry(term="不动产登记簿", origin="user", status="accepted", count=12, reason="accepted by a person"),
+    LexiconEntry(
+        term="[red]问题", origin="mined", status="filtered", score=0.61, count=1200, reason="general: 0.2 times"
+    ),
+)
 EVENT_ID = UUID(int=7)
 STATISTICS = BatchStatistics(
     num_documents=300,
@@ -139,6 +148,7 @@ def _app(apis: Apis) -> FastAPI:
     async def complete(request: CompleteRequest) -> EventSourceResponse:
         return EventSourceResponse(_tokens(request))
 
+    _add_lexicon(app)
     _add_monitor(app, apis)
     return app
 
@@ -210,6 +220,30 @@ def _add_batches(app: FastAPI, apis: Apis) -> None:
     @app.get("/v1/batches/{batch_id}/refused")
     async def refused() -> Response:
         return Response(RefusedRecord(line=3, reason="not JSON", raw="{").model_dump_json() + "\n")
+
+
+def _add_lexicon(app: FastAPI) -> None:
+    @app.post("/v1/domains/{domain}/lexicon/terms")
+    async def terms(domain: str, request: Request) -> LexiconAdded:
+        assert domain
+        return LexiconAdded(num_terms=len((await request.body()).splitlines()), num_new=1)
+
+    @app.post("/v1/domains/{domain}/lexicon/decisions")
+    async def decisions(domain: str, request: LexiconDecision) -> LexiconEntry:
+        assert domain
+        status = "accepted" if request.decision == "accept" else "rejected"
+        return LexiconEntry(term=request.term, origin="user", status=status, reason=f"{status} by a person")
+
+    @app.get("/v1/domains/{domain}/lexicon")
+    async def lexicon(domain: str, status: str | None = None, limit: int = 100) -> LexiconListing:
+        shown = tuple(entry for entry in LEXICON if status in {None, entry.status})[:limit]
+        return LexiconListing(
+            domain=domain, version_digest=SERVING, num_entries={"accepted": 1, "filtered": 1}, entries=shown
+        )
+
+    @app.get("/v1/domains/{domain}/tokenizer-report")
+    async def tokenizer_report(domain: str) -> TokenizerReport:
+        return TOKENIZER_REPORT.model_copy(update={"domain": domain})
 
 
 def _add_monitor(app: FastAPI, apis: Apis) -> None:

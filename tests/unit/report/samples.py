@@ -10,6 +10,7 @@ from contracts.envelope import Event
 from contracts.evaluation import ModelEvaluated, Score
 from contracts.monitoring import AlertChanged, AlertState, LatencyHistogram, TrafficObserved
 from contracts.release import Candidate, Cause, Phase, ReleaseChanged, ReleaseState, Rollout, Route
+from contracts.tokenizers import ComparedTokenizer, TokenizerParts, TokenizerReport
 from contracts.topics import EVENT_TOPICS
 from contracts.training import ModelTrained, TokenizerReady, TrainingProgressed
 
@@ -143,3 +144,16 @@ def record(event: Event) -> EventRecord:
         topic=TOPIC_OF[type(event)], event_id=event.event_id, causation_id=None, occurred_at=event.occurred_at, domain="law",
         trace_id=None, event=event.model_dump(mode="json"),
     )  # fmt: skip
+
+
+TOKENIZER_REPORT = TokenizerReport(
+    domain="law", corpus_digest="c" * 64, tokenizer_digest="7" * 64, decision="extended",
+    reason="extended: 12 new terms, 3 of them users', save 4.10 % of the tokens",
+    parts=TokenizerParts(vocab_size=20_480, core_size=8_000, num_terms=2_021, num_terms_left_out=17), is_held_out=True,
+    num_texts=3_839, num_chars=460_999, num_tokens=206_149, coverage=0.99936, tokens_per_char=0.4472, word_coverage=0.9457,
+    core_term_coverage=0.961, num_terms=2_021, terms_whole=1.0, terms_unbroken=0.9995, num_term_occurrences=51_222,
+    crossing=0.0153, spanning=0.11, num_byte_tokens=882, num_unknown=0, round_trip=1.0,
+    num_tokens_by_chars={1: 70_000, 2: 90_000, 3: 20_000, 12: 40}, num_entries={"accepted": 2_021, "filtered": 15_247},
+    compared=(ComparedTokenizer(name="cl100k", num_tokens=533_000, tokens_per_char=1.1575, ratio=0.386),),
+    not_compared=("o200k", "DeepSeek V4"),
+)  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from contracts.evaluation import ModelEvaluated
 from contracts.release import ReleaseChanged
 from contracts.training import ModelTrained
-from shared.report import plots
+from shared.report import drawing
 from shared.report.page import page
 from shared.report.story import story_of
 from tests.unit.report.samples import FIRST, SECOND, START, THIRD, story_events
@@ -70,7 +70,7 @@ def test_what_came_from_outside_stays_text(html: str) -> None:
 
 
 def test_drawings_take_their_colours_and_font_from_the_page(html: str) -> None:
-    assert not any(color in html for color in plots.VARIABLES)
+    assert not any(color in html for color in drawing.VARIABLES)
     for variable in ("var(--ink)", "var(--bad)", "var(--series-0)", "var(--series-2)", "var(--font)"):
         assert variable in html
     assert "DejaVu" not in html

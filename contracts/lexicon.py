@@ -1,0 +1,60 @@
+"""Terms of a domain: what users say of them, what a text shows, and what became of each."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from contracts.envelope import Contract, Digest, Domain
+
+MAX_TERM_CHARS = 64
+MAX_LEXICON_BYTES = 16 * 2**20
+
+TermText = Annotated[str, Field(min_length=1, max_length=MAX_TERM_CHARS)]
+
+
+class LexiconEntry(Contract):
+    """A term, where it comes from, and what became of it.
+
+    Attributes:
+        origin: A user named it, or it was mined from the corpus.
+        status: accepted: shall be one token; proposed: waits for a person; filtered: is no term of the domain, with the reason;
+            rejected: a person said no.
+        score: How well a mined one holds together and stands free, 0 to 1.
+        count: How often it occurs in the training text, at least.
+        reason: Why it has its status, for people.
+    """
+
+    term: TermText
+    origin: Literal["user", "mined"]
+    status: Literal["accepted", "proposed", "filtered", "rejected"]
+    score: float | None = None
+    count: int | None = None
+    reason: str | None = None
+
+
+class LexiconListing(Contract):
+    """The terms of a domain: what users said, and what the last tokenizer's build found.
+
+    Attributes:
+        version_digest: The lexicon that the last tokenizer was made with; None before there was one.
+        num_entries: By status; `entries` may hold fewer.
+    """
+
+    domain: Domain
+    version_digest: Digest | None
+    num_entries: dict[str, int]
+    entries: tuple[LexiconEntry, ...]
+
+
+class LexiconAdded(Contract):
+    """What a file of terms brought."""
+
+    num_terms: int
+    num_new: int
+
+
+class LexiconDecision(Contract):
+    """A person's word on a term."""
+
+    term: TermText
+    decision: Literal["accept", "reject"]

@@ -1,0 +1,165 @@
+"""The tokenizer of a corpus version: its lexicon, the decision, and the tokenizer that follows. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import rjieba
+from tokenizers import Tokenizer
+
+from services.tokenizer_builder.core import bpe, decision, recipe
+from services.tokenizer_builder.core.decision import Decision, Extension
+from services.tokenizer_builder.core.extension import Extended, extend, new_terms
+from services.tokenizer_builder.core.fit import Fit, measure
+from services.tokenizer_builder.core.job import CorpusTexts
+from services.tokenizer_builder.core.judging import mined
+from services.tokenizer_builder.core.lexicon import Lexicon, LexiconState, combined, terms_of
+from services.tokenizer_builder.core.mining import GeneralText
+from services.tokenizer_builder.core.recipe import Built, Sizes
+from services.tokenizer_builder.core.screen import MIN_ADDED_CHARS, Finder, Overlap, overlaps
+from services.tokenizer_builder.core.segmentation import counted, is_general
+from services.tokenizer_builder.core.terms import Term
+from services.tokenizer_builder.settings import LexiconRules, TokenizerRules
+from shared.errors import RunFailed
+
+RISEN = 5.0
+"""A mined term is new if it stands so many times more often in the new text than in the text before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The tokenizer for a corpus version, how it fits the new text, and why this one.
+
+    Attributes:
+        terms: The lexicon's terms that are tokens of it.
+        num_left_out: Accepted terms that are none.
+    """
+
+    tokenizer: Tokenizer
+    fit: Fit
+    action: Literal["built", "reused", "extended", "rebuilt"]
+    reason: str
+    terms: tuple[str, ...]
+    num_left_out: int
+    num_new_tokens: int = 0
+
+
+def lexicon_of(
+    texts: CorpusTexts, state: LexiconState, general: Callable[[Sequence[str]], GeneralText], rules: LexiconRules
+) -> Lexicon:
+    """Return the domain's lexicon for a corpus version.
+
+    Args:
+        texts: Its texts; only the training ones are read.
+        state: What users said.
+        general: Tells how candidates stand in general text.
+        rules: How terms are mined.
+    """
+    found, contrast = mined(texts.training, general, rules)
+    counts = Finder(list(state.decisions)).counted(texts.training)
+    return combined(state, found, counts, contrast=contrast, max_shown=rules.max_shown)
+
+
+def choose(texts: CorpusTexts, serving: Tokenizer | None, lexicon: Lexicon, rules: TokenizerRules) -> Choice:
+    """Return the serving tokenizer if it still fits, extended where there are new terms, else a new one.
+
+    Raises:
+        RunFailed: There is no training text to build from.
+    """
+    work = _Work(texts, terms_of(lexicon), rules)
+    if serving is None:
+        return work.as_built("built", "built: nothing serves yet")
+    new = bpe.thin(texts.new, max_chars=rules.max_measure_chars)
+    on_new = measure(serving, new)
+    verdict = decision.holds(on_new, measure(serving, bpe.thin(texts.old, max_chars=rules.max_measure_chars)), rules)
+    rebuilt = None if verdict.holds else measure(work.built.tokenizer, new)
+    extended = work.extended(serving, lexicon)
+    extension = _extension(extended, lexicon, new)
+    made = decision.decide(verdict, on_new, rules, rebuilt=rebuilt, extension=extension)
+    if made.action == "rebuilt":
+        return work.as_built("rebuilt", made.reason)
+    return _kept(serving, extended, work.terms, made, on_new=on_new, extension=extension)
+
+
+class _Work:
+    """What is made of a corpus version's training text, each part when it is needed."""
+
+    def __init__(self, texts: CorpusTexts, terms: Sequence[Term], rules: TokenizerRules) -> None:
+        self._texts = texts
+        self._rules = rules
+        self.terms = terms
+
+    @cached_property
+    def training(self) -> list[str]:
+        """The training text, or a sample of it."""
+        if not self._texts.training:
+            raise RunFailed("the corpus version holds no training document, all are held out for evaluation")
+        return bpe.thin(self._texts.training, max_chars=self._rules.max_build_chars)
+
+    @cached_property
+    def built(self) -> Built:
+        """A new tokenizer."""
+        num_chars = sum(map(len, set(self.training)))
+        sizes = Sizes(
+            vocab_size=decision.vocab_size_for(num_chars, self._rules), core_size=self._rules.core_size,
+            max_word_chars=self._rules.max_word_chars, max_piece_chars=self._rules.max_token_chars,
+        )  # fmt: skip
+        return recipe.build(counted(self.training), self.terms, self._screened(self.terms), sizes)
+
+    def as_built(self, action: Literal["built", "rebuilt"], reason: str) -> Choice:
+        """Return the new tokenizer as the choice."""
+        fit = measure(self.built.tokenizer, bpe.thin(self._texts.new, max_chars=self._rules.max_measure_chars))
+        terms = self.built.added + self.built.merged
+        return Choice(
+            tokenizer=self.built.tokenizer, fit=fit, action=action, reason=reason, terms=terms,
+            num_left_out=len(self.built.left_out),
+        )  # fmt: skip
+
+    def extended(self, serving: Tokenizer, lexicon: Lexicon) -> Extended | None:
+        """Return the serving tokenizer with the terms that the new text brings, None where it brings none."""
+        users = {entry.term for entry in lexicon.accepted if entry.origin == "user"}
+        missing = new_terms(serving, [term for term in self.terms if term.count])
+        finder = Finder([term.text for term in missing])
+        on_new, on_old = finder.counted(self._texts.new), finder.counted(self._texts.old)
+        share = max(sum(map(len, self._texts.new)), 1) / max(sum(map(len, self._texts.old)), 1)
+        brought = [
+            term for term in missing
+            if term.text in users or on_new[term.text] > RISEN * share * on_old[term.text]
+        ][: self._rules.max_extension_terms]  # fmt: skip
+        made = extend(serving, brought, self._screened(brought)) if brought else None
+        return made if made and made.added else None
+
+    def _screened(self, terms: Sequence[Term]) -> Mapping[str, Overlap]:
+        long = [term.text for term in terms if len(term.text) >= MIN_ADDED_CHARS]
+        sample = bpe.thin(self._texts.training, max_chars=self._rules.max_screen_chars)
+        return overlaps(sample, long, cut=rjieba.cut, is_general=is_general)
+
+
+def _extension(extended: Extended | None, lexicon: Lexicon, new: Sequence[str]) -> Extension | None:
+    if extended is None:
+        return None
+    users = {entry.term for entry in lexicon.accepted if entry.origin == "user"}
+    return Extension(
+        num_terms=len(extended.added),
+        num_user_terms=len(users.intersection(extended.added)),
+        on_new=measure(extended.tokenizer, new),
+    )
+
+
+def _kept(
+    serving: Tokenizer, extended: Extended | None, terms: Sequence[Term], made: Decision, *, on_new: Fit,
+    extension: Extension | None,
+) -> Choice:  # fmt: skip
+    is_extended = made.action == "extended" and extended is not None and extension is not None
+    tokenizer = extended.tokenizer if is_extended and extended else serving
+    missing = {term.text for term in new_terms(tokenizer, terms)}
+    return Choice(
+        tokenizer=tokenizer,
+        fit=extension.on_new if is_extended and extension else on_new,
+        action=made.action,
+        reason=made.reason,
+        terms=tuple(term.text for term in terms if term.text not in missing),
+        num_left_out=len(missing),
+        num_new_tokens=extended.num_new_tokens if is_extended and extended else 0,
+    )

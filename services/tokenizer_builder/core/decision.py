@@ -1,0 +1,111 @@
+"""Whether the serving tokenizer is reused, extended or rebuilt, and why: numbers in, a verdict out."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from services.tokenizer_builder.core.fit import Fit
+from services.tokenizer_builder.settings import TokenizerRules
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Whether the serving tokenizer holds, and why, for people."""
+
+    holds: bool
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What is done, and why, for people."""
+
+    action: Literal["reused", "extended", "rebuilt"]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extension:
+    """What new terms would bring.
+
+    Attributes:
+        num_terms: How many there are that may be appended.
+        num_user_terms: How many of them users named.
+        on_new: The extended tokenizer on the new text.
+    """
+
+    num_terms: int
+    num_user_terms: int
+    on_new: Fit
+
+
+def holds(on_new: Fit, on_old: Fit, rules: TokenizerRules) -> Verdict:
+    """Return whether the serving tokenizer still fits.
+
+    Args:
+        on_new: The serving tokenizer on the text that the corpus version adds.
+        on_old: The same tokenizer on the text before; without any, only coverage decides.
+        rules: The limits, both inclusive.
+
+    Example:
+        >>> rules = TokenizerRules(min_coverage=0.995, max_fertility_rise=0.1)
+        >>> holds(Fit(coverage=0.999, tokens_per_char=0.62, num_chars=100),
+        ...       Fit(coverage=1.0, tokens_per_char=0.55, num_chars=100), rules).reason
+        'fertility on the new text rose by 12.73 %, limit 10.00 %'
+    """
+    covered = f"it covers {percent(on_new.coverage)} of the new characters"
+    if on_new.coverage < rules.min_coverage:
+        return Verdict(holds=False, reason=f"{covered}, limit {percent(rules.min_coverage)}")
+    rise = on_new.tokens_per_char / on_old.tokens_per_char - 1 if on_new.num_chars and on_old.num_chars else 0.0
+    risen = f"fertility on the new text rose by {percent(rise)}, limit {percent(rules.max_fertility_rise)}"
+    if rise > rules.max_fertility_rise:
+        return Verdict(holds=False, reason=risen)
+    return Verdict(holds=True, reason=f"{covered}; {risen}")
+
+
+def decide(
+    verdict: Verdict, on_new: Fit, rules: TokenizerRules, *, rebuilt: Fit | None, extension: Extension | None
+) -> Decision:
+    """Return what is done with the serving tokenizer.
+
+    Args:
+        verdict: Whether it holds.
+        on_new: It on the new text.
+        rules: The limits.
+        rebuilt: A new one on the new text; None: none was built, since the serving one holds.
+        extension: What new terms would bring; None: there are none.
+    """
+    why = verdict.reason
+    if rebuilt is not None:
+        saved, covers = saving(on_new, rebuilt), rebuilt.coverage - on_new.coverage
+        gain = f"a new one saves {percent(saved)} of the tokens and covers {percent(covers)} more"
+        if saved >= rules.min_rebuild_gain or (on_new.coverage < rules.min_coverage and covers > 0):
+            return Decision(action="rebuilt", reason=f"rebuilt: {why}; {gain}")
+        why = f"{why}; but {gain}, less than {percent(rules.min_rebuild_gain)}"
+    if extension is not None and extension.num_terms:
+        saved = saving(on_new, extension.on_new)
+        terms = f"{extension.num_terms:,} new terms, {extension.num_user_terms:,} of them users',"
+        told = f"{terms} save {percent(saved)} of the tokens"
+        if extension.num_user_terms or saved >= rules.min_extension_gain:
+            return Decision(action="extended", reason=f"extended: {told}; {why}")
+        why = f"{why}; {told}, limit {percent(rules.min_extension_gain)}"
+    return Decision(action="reused", reason=f"reused: {why}")
+
+
+def saving(before: Fit, after: Fit) -> float:
+    """Return the share of tokens that one tokenizer saves against another on the same text; negative: it needs more."""
+    return 1 - after.tokens_per_char / before.tokens_per_char if before.tokens_per_char else 0.0
+
+
+def vocab_size_for(num_chars: int, rules: TokenizerRules) -> int:
+    """Return how many tokens a corpus may have: those of a small one, or one for each `chars_per_token` characters.
+
+    Example:
+        >>> [vocab_size_for(chars, TokenizerRules()) for chars in (50_000, 3_000_000, 5_000_000, 50_000_000)]
+        [6000, 6666, 11111, 22528]
+    """
+    return min(rules.vocab_size, max(rules.small_vocab_size, num_chars // rules.chars_per_token))
+
+
+def percent(share: float) -> str:
+    """Return a share for people."""
+    return f"{100 * share:.2f} %"

@@ -1,0 +1,102 @@
+import pytest
+
+from services.tokenizer_builder.core import bpe
+from services.tokenizer_builder.core.choice import choose, lexicon_of
+from services.tokenizer_builder.core.job import CorpusTexts
+from services.tokenizer_builder.core.lexicon import Lexicon, LexiconState
+from services.tokenizer_builder.core.report import report_on
+from services.tokenizer_builder.generals import general_text
+from services.tokenizer_builder.settings import LexiconRules, TokenizerRules
+from shared.demo.statutes import load_statutes
+from shared.errors import RunFailed
+from tests.unit.tokenizer_builder.statutes import ARTICLES, DRUG_LEAFLET
+
+RULES = TokenizerRules(vocab_size=3000, small_vocab_size=3000)
+NO_TERMS = Lexicon(entries=(), num_entries={}, contrast="")
+OLD = tuple(document.text for document in load_statutes().first[:600])
+TOKENIZER = bpe.train(ARTICLES, vocab_size=1200, max_token_chars=6)
+
+
+def corpus(new=(), old=(), held_out=()) -> CorpusTexts:
+    return CorpusTexts(new=new, old=old, training=[*old, *new], held_out=held_out)
+
+
+def with_terms(*terms: str, texts: CorpusTexts) -> Lexicon:
+    return lexicon_of(texts, LexiconState().with_terms(terms), general_text(None), LexiconRules(mine=False))
+
+
+def test_more_of_the_same_reuses_the_tokenizer_and_another_field_rebuilds_it():
+    kept = choose(corpus(ARTICLES[-1:], ARTICLES[:-1]), TOKENIZER, NO_TERMS, RULES)
+    assert (kept.action, kept.tokenizer, kept.num_new_tokens) == ("reused", TOKENIZER, 0)
+    rebuilt = choose(corpus([DRUG_LEAFLET], ARTICLES), TOKENIZER, NO_TERMS, RULES)
+    assert rebuilt.action == "rebuilt"
+    assert "it covers" in rebuilt.reason
+    assert rebuilt.fit.coverage == 1.0
+
+
+def test_a_users_new_term_extends_the_serving_tokenizer_and_counts_once():
+    texts = corpus(["数据出境安全评估由国家网信部门负责。"] * 3, ARTICLES)
+    lexicon = with_terms("数据出境安全评估", "从未出现的词语", texts=texts)
+    first = choose(texts, TOKENIZER, lexicon, RULES.model_copy(update={"min_coverage": 0.0, "max_fertility_rise": 9.0}))
+    assert (first.action, first.num_new_tokens, first.terms) == ("extended", 1, ("数据出境安全评估",))
+    assert first.reason.startswith("extended: 1 new terms, 1 of them users', save ")
+    assert first.num_left_out == 1, "a term that never occurs needs no token yet"
+    again = choose(
+        texts, first.tokenizer, lexicon, RULES.model_copy(update={"max_fertility_rise": 9.0, "min_coverage": 0})
+    )
+    assert again.action == "reused"
+
+
+def test_mined_terms_of_new_text_extend_it_if_they_save_enough():
+    serving = choose(corpus(OLD), None, NO_TERMS, RULES).tokenizer
+    term = "水权出让机构"
+    new = [f"第{number}条 {term}应当每年报告；{term}不得自行收费。" for number in range(60)]
+    texts = corpus([*new, *OLD[:20]], OLD)
+    user = with_terms(term, texts=texts)
+    mined = user.model_copy(update={"entries": (user.entries[0].model_copy(update={"origin": "mined"}),)})
+    rules = RULES.model_copy(update={"max_fertility_rise": 9.0, "min_coverage": 0.0})
+    assert choose(texts, serving, NO_TERMS, rules).action == "reused"
+    extended = choose(texts, serving, mined, rules)
+    assert extended.action == "extended"
+    assert "1 new terms, 0 of them users'" in extended.reason
+    old = corpus(OLD[:40], [*new, *OLD])
+    assert choose(old, serving, mined, rules).action == "reused", "the new text does not bring it"
+    dear = choose(texts, serving, mined, rules.model_copy(update={"min_extension_gain": 0.9}))
+    assert (dear.action, dear.tokenizer) == ("reused", serving)
+    assert "limit 90.00 %" in dear.reason
+
+
+def test_without_a_serving_tokenizer_one_is_built_and_without_training_text_none_can_be():
+    built = choose(corpus(ARTICLES), None, NO_TERMS, RULES)
+    assert (built.action, built.reason) == ("built", "built: nothing serves yet")
+    with pytest.raises(RunFailed, match="no training document"):
+        choose(CorpusTexts(new=ARTICLES, old=(), training=(), held_out=ARTICLES), None, NO_TERMS, RULES)
+
+
+def test_the_report_tells_of_held_out_text_and_of_general_tokenizers_that_are_there():
+    texts = corpus(ARTICLES, held_out=["本法所称知识产权，包括专利权和𠮷。"])
+    lexicon = with_terms("知识产权", "专利权", texts=texts)
+    choice = choose(texts, None, lexicon, RULES)
+    general = {"bytes": lambda text: len(text.encode()), "gone": None}
+    report = report_on(
+        choice, texts, lexicon, RULES, domain="law", corpus_digest="c" * 64, tokenizer_digest="d" * 64, general=general
+    )
+    assert (report.decision, report.is_held_out, report.num_texts, report.num_chars) == ("built", True, 1, 17)
+    (compared,) = report.compared
+    assert (compared.name, compared.num_tokens, report.not_compared) == ("bytes", 17 * 3 + 1, ("gone",))
+    assert compared.ratio == report.num_tokens / 52
+    assert (report.num_terms, report.terms_whole, report.terms_unbroken, report.num_term_occurrences) == (
+        2,
+        1.0,
+        1.0,
+        2,
+    )
+    assert report.num_byte_tokens >= 4
+    assert report.coverage < 1.0 == report.round_trip
+    assert report.num_entries == {"accepted": 2}
+    assert sum(report.num_tokens_by_chars.values()) == report.num_tokens
+    new = corpus(ARTICLES)
+    told = report_on(
+        choice, new, lexicon, RULES, domain="law", corpus_digest="c" * 64, tokenizer_digest="d" * 64, general={}
+    )
+    assert (told.is_held_out, told.num_texts) == (False, len(ARTICLES))
