@@ -1,8 +1,9 @@
 """One batch into ledger and index, by the cleaner that has its domain. Synchronous: it computes, so it runs in a thread.
 
-Of a batch's CPU time 92 % go into the steps, which any cleaner may do (`services.cleaner.preparing`), and 8 % into what is here,
-one batch at a time in the order of the ledger. By Amdahl's law two cleaners then take 0.92 / 2 + 0.08 = 0.54 of the time that one
-takes: 1.85 times the speed, four 3.2 times, and 12.5 times is the end. So the near-duplicate index is not shared out by bands.
+In batches of 50,000 documents 92 % of the CPU time go into the steps, which any cleaner may do (`services.cleaner.preparing`),
+and 8 % into what is here, one batch at a time in the order of the ledger. By Amdahl's law two cleaners take 0.92 / 2 + 0.08 =
+0.54 of the time that one takes: 1.85 times the speed, and four 3.2 times. So the near-duplicate index is not shared out by bands.
+In batches of 500 it is 29 % (12.5 of 43 ms a batch), and two reach 1.55 times.
 """
 
 from collections import Counter

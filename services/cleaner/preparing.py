@@ -1,7 +1,7 @@
-"""A batch from raw documents to artifacts. Nine tenths of the cleaner's work, and a function of documents and rules alone.
+"""A batch from raw documents to artifacts. Most of the cleaner's work, and a function of documents and rules alone.
 
 So any cleaner may do it for any domain, at any time and again: a repeat writes the same artifacts and says the same. What is left
-for the one that has the domain (`services.cleaner.batches`) is 8 % of the CPU time, and needs all that came before it.
+for the one that has the domain (`services.cleaner.batches`) needs all that came before it.
 """
 
 from dataclasses import dataclass

@@ -6,8 +6,8 @@ python -m tests.benchmarks.cleaner_scale_out [--data FOLDER] [--batches 120] [--
 
 FOLDER holds zh_law_corpus/*.jsonl.gz; `tests/benchmarks/corpus_generator.py` makes the rest of the documents, and the real share
 is printed. In every round each number of cleaners has a mesh of its own: broker, cache and cleaners, one thread a process.
-The raw shards are written before; the clock runs from the first `batch-received` to the last `batch-cleaned`. By Amdahl's law two
-processes can reach 1.85 times the speed of one: 8 % of the work is for the one that has the domain.
+The raw shards are written before; the clock runs from the first `batch-received` to the last `batch-cleaned`. What two processes
+can reach is in the docstring of `services/cleaner/batches.py`: it depends on the size of the batches.
 """
 
 import argparse
