@@ -190,7 +190,7 @@ def decide(mesh: Mapping[str, Watched], *, topics_epoch: int, now: float, policy
     """
     broker = next((process for process in mesh.values() if process.tier is Tier.BROKER), None)
     epoch = broker.epoch if broker else EXTERNAL_EPOCH
-    broker_serves = broker is None or broker.phase is Phase.READY
+    broker_serves = broker is None or (broker.phase is Phase.READY and not hung(broker, now=now, policy=policy))
     open_epoch = epoch if broker_serves and topics_epoch == epoch else None
     # A daemon that outlived a broker would commit its old offsets to the next one, and its group never got the first messages.
     late = any(process.phase is not Phase.DOWN for process in mesh.values() if process.tier is Tier.DAEMON)

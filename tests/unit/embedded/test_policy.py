@@ -95,6 +95,17 @@ def test_daemons_follow_the_broker() -> None:
     assert decide(mesh, topics_epoch=2, now=11, policy=POLICY) == [Start("ingest", 2), Start("trainer", 2)]
 
 
+def test_no_daemon_is_started_on_a_broker_that_hangs() -> None:
+    mesh = running_mesh()
+    mesh["ingest"] = crashed(mesh["ingest"], now=10)
+    for _ in range(POLICY.min_missed):
+        mesh["broker"] = missed(mesh["broker"])
+    later = 1 + POLICY.silence_limit_s + 10
+    actions = decide(mesh, topics_epoch=1, now=later, policy=POLICY)
+    assert Stop("broker", planned=False) in actions
+    assert not [action for action in actions if isinstance(action, Start | CreateTopics)]
+
+
 def test_daemons_outlive_the_cache() -> None:
     mesh = running_mesh()
     mesh["cache"] = crashed(mesh["cache"], now=10)
