@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.cleaner.core.facts import NOT_ANNOTATED, Facts
+from services.cleaner.core.growing import GrowingArray, GrowingFacts
 from services.cleaner.core.near.edges import Edges
 from services.cleaner.core.near.fingerprints import Fingerprints, fingerprints
 from services.cleaner.core.near.index import NearIndex
@@ -51,10 +52,9 @@ class DomainIndex:
         self._near = _loaded(near_files)
         self._texts = NodeNumbers()
         self._nodes = NodeNumbers()
-        self._facts: list[Facts] = []
-        self._nodes_of_documents: list[Numbers] = []
-        self._documents_of_nodes: list[Numbers] = []
-        self._num_documents = 0
+        self._facts = GrowingFacts()
+        self._nodes_of_documents = GrowingArray(np.empty(0, np.int64))
+        self._documents_of_nodes = GrowingArray(np.empty(0, np.int64))
         self.num_batches = 0
 
     def catch_up(self, batches: Sequence[CleanedBatch]) -> Found:
@@ -70,8 +70,7 @@ class DomainIndex:
 
     def facts(self) -> Facts:
         """Return what is known of all documents."""
-        self._facts = [Facts.joined(self._facts) if self._facts else Facts.none()]
-        return self._facts[0]
+        return self._facts.all
 
     def pairs(self) -> NearPairs:
         """Return all pairs of near-duplicates, each by a document of either."""
@@ -79,7 +78,7 @@ class DomainIndex:
 
     def sketches(self, documents: Numbers) -> NDArray[np.uint8]:
         """Return the sketches of some documents. Shape (documents, bytes)."""
-        packed: NDArray[np.uint8] = self._near.state().columns.packed[_joined(self._nodes_of_documents)[documents]]
+        packed: NDArray[np.uint8] = self._near.state().columns.packed[self._nodes_of_documents.all[documents]]
         return packed
 
     def save(self) -> None:
@@ -91,13 +90,12 @@ class DomainIndex:
         self._near.truncate(len(self._nodes))
 
     def _add(self, facts: Facts, batch: CleanedBatch) -> Found:
-        first_document, first_node = self._num_documents, len(self._nodes)
+        first_document, first_node = len(self._facts), len(self._nodes)
         _, new_texts = self._texts.add(facts.text_key)
         nodes, new_nodes = self._nodes.add(node_keys(facts))
         self._facts.append(facts)
         self._nodes_of_documents.append(nodes)
         self._documents_of_nodes.append(first_document + new_nodes)
-        self._num_documents += len(facts)
         self.num_batches += 1
         edges = self._take(facts, new_nodes, batch, first_node)
         pairs = self._by_document(edges)
@@ -132,7 +130,7 @@ class DomainIndex:
         return fingerprints(read_table(self._store, batch.shard_digest, ["text"])["text"].to_pylist())
 
     def _by_document(self, edges: Edges) -> NearPairs:
-        documents = _joined(self._documents_of_nodes)
+        documents = self._documents_of_nodes.all
         return NearPairs(
             first=documents[edges.number],
             second=documents[edges.other],
@@ -147,9 +145,3 @@ def _loaded(near_files: NearFiles) -> NearIndex:
     except NearIndexUnreadable as error:
         log.warning("near-duplicate index is made anew from the batches", extra={"reason": str(error)})
         return NearIndex()
-
-
-def _joined(parts: list[Numbers]) -> Numbers:
-    """Return the parts as one, which takes their place."""
-    parts[:] = [np.concatenate(parts)] if parts else [np.empty(0, np.int64)]
-    return parts[0]
