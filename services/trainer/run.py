@@ -91,7 +91,9 @@ def prepare(store: ArtifactStore, job: TrainingJob, folder: Path) -> Prepared:
     )
     if not examples.new and not examples.replay:
         raise RunFailed("the corpus version holds no document that may be trained on", next_step="submit documents")
-    budget = job.recipe.token_budget(num_new_documents=len(examples.new), continues=parent is not None)
+    budget = job.recipe.token_budget(
+        num_new_documents=len(examples.new), num_tokens=examples.num_tokens, continues=parent is not None
+    )
     model = _model(job, parent.model if parent else None, tokenizer.get_vocab_size(), len(examples.labels))
     learner = Learner(
         model, job.recipe, peak_rate=job.recipe.peak_rate(continues=parent is not None), token_budget=budget

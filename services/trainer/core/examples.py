@@ -39,6 +39,11 @@ class TrainingSet:
     replay: list[Example]
     labels: tuple[str, ...]
 
+    @property
+    def num_tokens(self) -> int:
+        """Real tokens of all its documents."""
+        return sum(len(example.ids) for examples in (self.new, self.replay) for example in examples)
+
 
 def training_set(
     new: Sequence[Document],

@@ -24,6 +24,8 @@ class Recipe(BaseModel):
         tokens_per_new_document: Budget of a training that continues a bundle, for each document that the bundle has not seen,
         min_continued_tokens: but at least so many,
         max_continued_tokens: and at most so many.
+        max_passes: No budget is larger than so many times the text: a handful of short documents would take as long as a corpus,
+            one of them a step, and has nothing more to tell.
         replay_ratio: Old documents for each new one when continuing, so that old text is not forgotten.
         min_replay_documents: Old documents at least, where there are so many.
         tokens_per_batch: Padded tokens of a micro-batch.
@@ -59,6 +61,7 @@ class Recipe(BaseModel):
     tokens_per_new_document: Positive = 50
     min_continued_tokens: Positive = 50_000
     max_continued_tokens: Positive = 150_000
+    max_passes: Positive = 100
     replay_ratio: Annotated[float, Field(ge=0)] = 3.0
     min_replay_documents: Annotated[int, Field(ge=0)] = 1_000
     tokens_per_batch: Positive = 1_024
@@ -90,17 +93,19 @@ class Recipe(BaseModel):
             block_size=self.block_size,
         )
 
-    def token_budget(self, *, num_new_documents: int, continues: bool) -> int:
+    def token_budget(self, *, num_new_documents: int, num_tokens: int, continues: bool) -> int:
         """Return the real tokens that a training may use; fixed before it starts.
 
         Args:
             num_new_documents: Documents that may be trained on and that the parent bundle has not seen.
+            num_tokens: Real tokens of all documents that may be trained on.
             continues: Whether it goes on from a bundle's weights.
         """
-        if not continues:
-            return self.first_tokens
-        wanted = num_new_documents * self.tokens_per_new_document
-        return max(self.min_continued_tokens, min(wanted, self.max_continued_tokens))
+        wanted = self.first_tokens
+        if continues:
+            wanted = min(num_new_documents * self.tokens_per_new_document, self.max_continued_tokens)
+            wanted = max(self.min_continued_tokens, wanted)
+        return min(wanted, self.max_passes * num_tokens)
 
     def num_replay(self, num_new_documents: int) -> int:
         """Return the old documents that an epoch shows beside the new ones."""

@@ -135,7 +135,18 @@ def test_the_rate_rises_and_falls():
 
 
 def test_the_budget_of_a_continued_run_follows_its_new_documents_within_bounds():
-    recipe = Recipe(first_tokens=900, tokens_per_new_document=10, min_continued_tokens=50, max_continued_tokens=500)
-    assert recipe.token_budget(num_new_documents=1, continues=False) == 900
-    budgets = [recipe.token_budget(num_new_documents=count, continues=True) for count in (0, 20, 10_000)]
-    assert budgets == [50, 200, 500]
+    recipe = Recipe(
+        first_tokens=900, tokens_per_new_document=10, min_continued_tokens=50, max_continued_tokens=500, max_passes=3
+    )
+
+    def budget(count: int, *, num_tokens: int = 10_000, continues: bool = True) -> int:
+        return recipe.token_budget(num_new_documents=count, num_tokens=num_tokens, continues=continues)
+
+    assert budget(1, continues=False) == 900
+    assert [budget(count) for count in (0, 20, 10_000)] == [50, 200, 500]
+
+
+def test_no_budget_passes_over_the_text_more_often_than_it_may():
+    recipe = Recipe(first_tokens=900, min_continued_tokens=50, max_passes=3)
+    for continues in (False, True):
+        assert recipe.token_budget(num_new_documents=1, num_tokens=7, continues=continues) == 21
