@@ -69,11 +69,13 @@ class Tail:
     bootstrap_servers: str
     messages: list[Message] = field(default_factory=list)
 
-    def events(self, topic: Topic, kind: type[AnyEvent], *, start: int = 0) -> list[AnyEvent]:
-        """Return the events of a topic, from the `start`-th message on, each once; other versions are left out."""
+    def events(
+        self, topic: Topic, kind: type[AnyEvent], *, start: int = 0, domain: str | None = None
+    ) -> list[AnyEvent]:
+        """Return the events of a topic, or of one domain, from the `start`-th message on, each once, without other versions."""
         found = [message for message in self.messages[start:] if message.topic == topic.name]
         events = [kind.model_validate_json(one.body) for one in found if one.headers["ce_type"] == topic.ce_type]
-        return list({event.event_id: event for event in events}.values())
+        return list({event.event_id: event for event in events if domain in (None, event.domain)}.values())
 
     def dead_letters(self, topic: Topic, error: str) -> list[Message]:
         found = [message for message in self.messages if message.topic == topic.dead_letter_name]

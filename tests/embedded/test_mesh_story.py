@@ -113,11 +113,11 @@ def the_training_goes_on_after_its_daemon_was_killed(live: LiveMesh, tail: Tail)
 
 
 def it_ends_once_and_is_released(live: LiveMesh, tail: Tail) -> ModelTrained:
-    judged = eventually(lambda: tail.events(MODEL_EVALUATED, ModelEvaluated), within_s=120)
+    judged = eventually(lambda: tail.events(MODEL_EVALUATED, ModelEvaluated, domain=DOMAIN), within_s=120)
     assert judged[0].passed, judged[0].reasons
-    trained = tail.events(MODEL_TRAINED, ModelTrained)
+    trained = tail.events(MODEL_TRAINED, ModelTrained, domain=DOMAIN)
     assert [one.bundle_digest for one in trained] == [judged[0].bundle_digest]
-    progress = tail.events(TRAINING_PROGRESSED, TrainingProgressed)
+    progress = tail.events(TRAINING_PROGRESSED, TrainingProgressed, domain=DOMAIN)
     assert {one.run_id for one in progress} == {trained[0].run_id}
     assert progress[-1].num_tokens == trained[0].num_tokens
     eventually(lambda: routed(live) == {trained[0].bundle_digest: 100})
@@ -128,7 +128,7 @@ def tokens_in_a_checkpoint(live: LiveMesh, tail: Tail, *, at_least: int) -> int:
     """Wait for a checkpoint that was written after some progress was told; return the tokens told, which it holds."""
 
     def look() -> TrainingProgressed | None:
-        progress = tail.events(TRAINING_PROGRESSED, TrainingProgressed)
+        progress = tail.events(TRAINING_PROGRESSED, TrainingProgressed, domain=DOMAIN)
         if not progress or progress[-1].num_tokens < at_least:
             return None
         checkpoint = live.layout.of("trainer") / "runs" / str(progress[-1].run_id) / "checkpoint.pt"
@@ -141,7 +141,7 @@ def tokens_in_a_checkpoint(live: LiveMesh, tail: Tail, *, at_least: int) -> int:
 
 
 def first_progress(tail: Tail, start: int) -> TrainingProgressed:
-    return eventually(lambda: tail.events(TRAINING_PROGRESSED, TrainingProgressed, start=start))[0]
+    return eventually(lambda: tail.events(TRAINING_PROGRESSED, TrainingProgressed, start=start, domain=DOMAIN))[0]
 
 
 def only_child(daemon: psutil.Process) -> psutil.Process:
@@ -238,8 +238,8 @@ def after_down_and_up_the_same_bundle_serves(
 
 def nothing_is_trained_again(tail: Tail, trained: ModelTrained) -> None:
     """The latest corpus version is said again, down to its judgement, and each stage finds that it has done its part."""
-    eventually(lambda: tail.events(MODEL_EVALUATED, ModelEvaluated))
+    eventually(lambda: tail.events(MODEL_EVALUATED, ModelEvaluated, domain=DOMAIN))
     told = [message.topic for message in tail.messages]
     assert {CORPUS_VERSIONED.name, TOKENIZER_READY.name} <= set(told)
-    assert TRAINING_PROGRESSED.name not in told
-    assert tail.events(MODEL_TRAINED, ModelTrained) == [trained]
+    assert not tail.events(TRAINING_PROGRESSED, TrainingProgressed, domain=DOMAIN)
+    assert tail.events(MODEL_TRAINED, ModelTrained, domain=DOMAIN) == [trained]
