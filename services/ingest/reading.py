@@ -237,6 +237,7 @@ def _as_field(column: pa.Array, name: str) -> Sequence[object]:
     try:
         values: list[object] = column.cast(SCHEMA.field(name).type).to_pylist()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        # As they came: each row is then taken, or refused with the reason.
         values = column.to_pylist()
     return values
 
