@@ -37,8 +37,8 @@ class Topic:
         keepers: Daemons that write it to the telemetry store, from a group of its own that nothing else waits for.
         why: What it is for.
         signed: It carries an operator's commands, which consumers refuse unless they are signed, fresh and new.
-        spread: Its events go to the partitions in turn, so that all members of a group share one domain's; what is said of a
-            domain has no order there.
+        spread: Its events go to the partitions in turn, fewer to the domain's own, so that all members of a group share one
+            domain's; what is said of a domain has no order there.
         traced: False: handling it makes no span; it comes every second, and telemetry must not observe itself.
     """
 

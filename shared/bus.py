@@ -32,7 +32,6 @@ from contracts.telemetry import MESSAGE_DEAD_LETTERS, MESSAGE_DURATION
 from contracts.topics import (
     MAX_DEAD_LETTER_BYTES,
     MAX_MESSAGE_BYTES,
-    NUM_PARTITIONS,
     TOPICS_BY_NAME,
     Topic,
     topics_consumed_by,
@@ -59,7 +58,7 @@ from shared.errors import (
     RunInterrupted,
     StorageUnavailable,
 )
-from shared.membership import Assignment, partition_of
+from shared.membership import Assignment, partition_in_turn, partition_of
 from shared.messages import cloudevent_headers, decode
 from shared.retrying import is_transient, is_worth_another_attempt, retrying
 from shared.settings import KafkaSettings
@@ -266,7 +265,7 @@ class Bus:
         return subscriber
 
     async def publish(self, topic: Topic, event: Event, *, traceparent: str | None = None) -> None:
-        """Send an event, keyed by its domain, and wait for the broker's word. What is spread goes to the next partition in turn.
+        """Send an event, keyed by its domain, and wait for the broker's word. What is spread goes to the next partition.
 
         Args:
             topic: Where it goes.
@@ -279,7 +278,7 @@ class Bus:
         body = event.model_dump_json().encode()
         if topic.signed:
             headers |= self._guard.signed(topic, event.domain, body)
-        partition = next(self._turns[topic.name]) % NUM_PARTITIONS if topic.spread else None
+        partition = partition_in_turn(event.domain, next(self._turns[topic.name])) if topic.spread else None
         await self.broker.publish(body, topic.name, key=event.domain.encode(), partition=partition, headers=headers)
 
     async def connect(self) -> None:

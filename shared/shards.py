@@ -85,7 +85,9 @@ def read_table(store: ArtifactStore, digest: Digest, columns: Sequence[str] | No
     """
     data = store.read_bytes(digest)
     try:
-        return pq.read_table(pa.BufferReader(data), columns=list(columns) if columns else None)
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+        # The file by itself: the reader of whole data sets takes twice as long for a small one.
+        table = pq.ParquetFile(pa.BufferReader(data)).read(list(columns) if columns else None)
+        return table.select(list(columns)) if columns else table
+    except (pa.ArrowInvalid, KeyError, OSError) as error:
         msg = f"artifact {digest} is not a shard of documents: {error}"
         raise ArtifactCorrupt(msg) from error

@@ -15,7 +15,7 @@ from services.cleaner.core.near.index import NearIndex
 from services.cleaner.core.near.sketch import Sketches
 from services.cleaner.core.nodes import NodeNumbers, families_of, node_keys
 from services.cleaner.core.verdicts import NearPairs, Numbers, duplicates
-from services.cleaner.facts_files import read_facts, read_fingerprints
+from services.cleaner.facts_files import FactsFiles, KnownDocuments
 from services.cleaner.ledger import CleanedBatch
 from services.cleaner.near_files import NearFiles, NearIndexUnreadable
 from shared.artifacts import ArtifactStore
@@ -40,14 +40,16 @@ class Found:
 class DomainIndex:
     """One domain's documents."""
 
-    def __init__(self, store: ArtifactStore, near_files: NearFiles) -> None:
+    def __init__(self, store: ArtifactStore, facts_files: FactsFiles, near_files: NearFiles) -> None:
         """Start with what the near-duplicate index has on disk; `catch_up` brings the rest.
 
         Args:
             store: Where the batches' artifacts are.
+            facts_files: What is known of the documents in them.
             near_files: Where the near-duplicate index is kept.
         """
         self._store = store
+        self._facts_files = facts_files
         self._near_files = near_files
         self._near = _loaded(near_files)
         self._texts = NodeNumbers()
@@ -65,7 +67,7 @@ class DomainIndex:
         """
         found = Found(num_duplicates=0, num_near_duplicates=0)
         for batch in batches:
-            found = self._add(read_facts(self._store, batch.facts_digest), batch)
+            found = self._add(batch)
         return found
 
     def facts(self) -> Facts:
@@ -89,7 +91,9 @@ class DomainIndex:
         """Drop from the near-duplicate index what no batch has: its files went ahead of a ledger that was put back."""
         self._near.truncate(len(self._nodes))
 
-    def _add(self, facts: Facts, batch: CleanedBatch) -> Found:
+    def _add(self, batch: CleanedBatch) -> Found:
+        known = self._known(batch)
+        facts = known.facts
         first_document, first_node = len(self._facts), len(self._nodes)
         _, new_texts = self._texts.add(facts.text_key)
         nodes, new_nodes = self._nodes.add(node_keys(facts))
@@ -97,7 +101,7 @@ class DomainIndex:
         self._nodes_of_documents.append(nodes)
         self._documents_of_nodes.append(first_document + new_nodes)
         self.num_batches += 1
-        edges = self._take(facts, new_nodes, batch, first_node)
+        edges = self._take(known, new_nodes, batch, first_node)
         pairs = self._by_document(edges)
         earlier = duplicates(self.facts(), pairs)
         is_near = np.zeros(len(facts), np.bool_)
@@ -108,7 +112,13 @@ class DomainIndex:
         is_annotated = facts.annotated_at != NOT_ANNOTATED
         return Found(num_duplicates=int((is_known & ~is_annotated).sum()), num_near_duplicates=int(is_near.sum()))
 
-    def _take(self, facts: Facts, new_nodes: Numbers, batch: CleanedBatch, first_node: int) -> Edges:
+    def _known(self, batch: CleanedBatch) -> KnownDocuments:
+        if len(self._near) > len(self._nodes):
+            # The snapshot went on from here: most likely it has the sketches of this batch, which are most of the file.
+            return KnownDocuments(facts=self._facts_files.read_facts(batch.facts_digest), fingerprints=None)
+        return self._facts_files.read(batch.facts_digest)
+
+    def _take(self, known: KnownDocuments, new_nodes: Numbers, batch: CleanedBatch, first_node: int) -> Edges:
         """Give the near-duplicate index what it lacks of a batch, and return the batch's pairs with all that came before."""
         if len(self._near) >= len(self._nodes):
             edges = self._near.edges()
@@ -116,13 +126,14 @@ class DomainIndex:
         if len(self._near) > first_node:
             # A snapshot lies between batches; this one was cut off in the middle of a file that was put back.
             self._near.truncate(first_node)
-        known = read_fingerprints(self._store, batch.facts_digest) or self._fingerprints_again(batch)
+            known = self._facts_files.read(batch.facts_digest)
+        found = known.fingerprints or self._fingerprints_again(batch)
         return self._near.add(
             first_node,
-            Sketches(known.sketches.packed[new_nodes], known.sketches.is_exact_only[new_nodes]),
-            known.guards[new_nodes],
-            node_keys(facts)[new_nodes],
-            families_of(facts)[new_nodes],
+            Sketches(found.sketches.packed[new_nodes], found.sketches.is_exact_only[new_nodes]),
+            found.guards[new_nodes],
+            node_keys(known.facts)[new_nodes],
+            families_of(known.facts)[new_nodes],
         )
 
     def _fingerprints_again(self, batch: CleanedBatch) -> Fingerprints:

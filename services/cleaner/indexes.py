@@ -4,6 +4,7 @@ from pathlib import Path
 from uuid import UUID
 
 from services.cleaner.domain_index import DomainIndex, Found
+from services.cleaner.facts_files import FactsFiles
 from services.cleaner.ledger import CleanedBatch, Ledger
 from services.cleaner.near_files import NearFiles
 from shared.artifacts import ArtifactStore
@@ -13,7 +14,11 @@ BATCHES_PER_SAVE = 64
 
 
 class Indexes:
-    """One index a domain."""
+    """One index a domain.
+
+    Attributes:
+        facts_files: What they are made from.
+    """
 
     def __init__(self, store: ArtifactStore, ledger: Ledger, folder: Path) -> None:
         """Start with none in memory.
@@ -24,6 +29,7 @@ class Indexes:
             folder: Where the near-duplicate indexes are kept.
         """
         self._store = store
+        self.facts_files = FactsFiles(store)
         self._ledger = ledger
         self._folder = folder
         self._indexes: dict[str, DomainIndex] = {}
@@ -68,7 +74,7 @@ class Indexes:
         return index, index.catch_up(self._ledger.batches(domain, skip=index.num_batches))
 
     def _load(self, domain: str) -> DomainIndex:
-        return DomainIndex(self._store, NearFiles(self._folder / domain))
+        return DomainIndex(self._store, self.facts_files, NearFiles(self._folder / domain))
 
     def _save_at_times(self, domain: str, index: DomainIndex) -> None:
         if index.num_batches - self._num_saved.setdefault(domain, index.num_batches) >= BATCHES_PER_SAVE:

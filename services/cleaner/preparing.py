@@ -17,7 +17,7 @@ from services.cleaner.core.cleaned_tables import CleanedTable, CleaningCounts, c
 from services.cleaner.core.cleaning import DomainLanguage
 from services.cleaner.core.facts import Facts, document_digests
 from services.cleaner.core.near.fingerprints import fingerprints
-from services.cleaner.facts_files import read_facts, write_facts
+from services.cleaner.facts_files import FactsFiles
 from services.cleaner.ledger import CleanedBatch
 from services.cleaner.settings import CleaningRules
 from shared.artifacts import ArtifactStore
@@ -98,12 +98,13 @@ class StoredTable:
 
 
 def prepare_table(
-    store: ArtifactStore, event: BatchReceived, rules: CleaningRules, language: DomainLanguage
+    store: ArtifactStore, files: FactsFiles, event: BatchReceived, rules: CleaningRules, language: DomainLanguage
 ) -> StoredTable:
     """Take a batch's documents through the steps, and store what comes of them.
 
     Args:
         store: Has the raw documents, and gets what comes of them.
+        files: Get what is known of each.
         event: The batch.
         rules: Which steps there are; all cleaners have the same.
         language: What is known of the domain's language; all cleaners know the same.
@@ -113,24 +114,24 @@ def prepare_table(
         ArtifactCorrupt: They are damaged.
     """
     raw = read_table(store, event.raw_digest).select(SCHEMA.names).cast(SCHEMA)
-    return store_table(store, clean_table(raw, rules, language))
+    return store_table(store, files, clean_table(raw, rules, language))
 
 
-def store_table(store: ArtifactStore, cleaned: CleanedTable) -> StoredTable:
+def store_table(store: ArtifactStore, files: FactsFiles, cleaned: CleanedTable) -> StoredTable:
     """Store documents that went through the steps, with what is known of each."""
     digests = document_digests(cleaned.kept)
     facts = Facts.of(cleaned.kept, digests)
     shard = cleaned.kept.append_column(CORPUS_SCHEMA.field(DIGEST), pa.array(digests, pa.binary(32)))
     return StoredTable(
         shard_digest=write_table(store, shard),
-        facts_digest=write_facts(store, facts, fingerprints(cleaned.kept["text"].to_pylist())),
+        facts_digest=files.write(facts, fingerprints(cleaned.kept["text"].to_pylist())),
         removed_digest=write_table(store, cleaned.removed),
         num_documents=len(cleaned.kept),
         counts=cleaned.counts,
     )
 
 
-def check_there(store: ArtifactStore, stored: StoredTable) -> None:
+def check_there(store: ArtifactStore, files: FactsFiles, stored: StoredTable) -> None:
     """See that what another cleaner stored is there, before a ledger counts on it for good.
 
     Raises:
@@ -143,7 +144,7 @@ def check_there(store: ArtifactStore, stored: StoredTable) -> None:
             raise ArtifactMissing(
                 msg, next_step="see that all cleaners use one artifact store, PLUMBLINE_ARTIFACTS__URL"
             )
-    num_known = len(read_facts(store, stored.facts_digest))
+    num_known = len(files.read_ahead(stored.facts_digest).facts)
     if num_known != stored.num_documents:
         msg = f"artifact {stored.facts_digest} knows {num_known:,} documents of a batch of {stored.num_documents:,}"
         raise ArtifactCorrupt(msg, next_step="send the batch again")

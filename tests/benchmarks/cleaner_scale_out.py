@@ -2,7 +2,7 @@
 
 Not part of the tests; needs two cores that nothing else uses.
 
-python -m tests.benchmarks.cleaner_scale_out [--data FOLDER] [--batches 120] [--documents 500] [--rounds 3]
+python -m tests.benchmarks.cleaner_scale_out [--data FOLDER] [--batches 40] [--documents 10000] [--rounds 3]
 
 FOLDER holds zh_law_corpus/*.jsonl.gz; `tests/benchmarks/corpus_generator.py` makes the rest of the documents, and the real share
 is printed. In every round each number of cleaners has a mesh of its own: broker, cache and cleaners, one thread a process.
@@ -69,8 +69,10 @@ def run(data: Path | None, num_batches: int, batch: int, rounds: int, folder: Pa
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="the folder with zh_law_corpus")
-    parser.add_argument("--batches", type=int, default=120)
-    parser.add_argument("--documents", type=int, default=500, help="of each batch")
+    parser.add_argument("--batches", type=int, default=40)
+    parser.add_argument(
+        "--documents", type=int, default=10_000, help="of each batch; an upload is cut into about so many"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     if asked.data is None:

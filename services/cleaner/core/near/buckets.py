@@ -54,6 +54,8 @@ def band_pairs(
     found = [_pairs_within(numbers, begins[is_small], sizes[is_small])]
     for segment, (starts, counts) in zip(older, there, strict=True):
         met = np.flatnonzero(is_small & (counts > 0))
+        if not len(met):  # (of a small batch, most runs have nothing)
+            continue
         run = unpack(segment.entries[band][spans(starts[met], counts[met])])[1]
         found.append(_pairs_between(numbers, begins[met], sizes[met], run, counts[met]))
     crowded: dict[int, int] = {}
@@ -88,6 +90,8 @@ def _pairs_within(
 ) -> NDArray[np.uint64]:
     """Return the pairs inside each bucket of the new run; its numbers ascend inside a bucket."""
     several = sizes > 1
+    if not several.any():
+        return np.zeros(0, dtype=np.uint64)
     places = spans(begins[several], sizes[several])
     left = np.repeat((begins + sizes)[several], sizes[several]) - places - 1
     later = numbers[spans(places + 1, left)]
