@@ -2,8 +2,9 @@
 
 Documents are gone through newest first, among equally old ones by their digest; one is kept if no near-duplicate before it was.
 That is the lexicographically first maximal independent set of the graph of near-duplicates: one for a set of documents. Of
-equal texts that one stays which people annotated last, whatever its date: what they say is worth more. A text that was made from
-another is near it on purpose: it drops nobody, and only an original with the very same text drops it.
+equal texts that one stays which people annotated last, whatever its date: what they say is worth more. Near texts of two laws of
+two dates both stay, since each is in force from its own day. A text that was made from another is near it on purpose: it drops
+nobody, and only an original with the very same text drops it.
 """
 
 from collections.abc import Iterator
@@ -142,10 +143,25 @@ def are_versions(facts: Facts, pairs: NearPairs) -> NDArray[np.bool_]:
     return np.asarray(related & dated & (dates[0] != dates[1]), np.bool_)
 
 
+def are_in_force_by_themselves(facts: Facts, pairs: NearPairs) -> NDArray[np.bool_]:
+    """Return which pairs belong to two groups of two dates, say to a law and to the code that took it up.
+
+    Each is in force from its own day. A document without a group, such as a news item that is printed again, is not meant.
+    """
+    first, second = pairs.first, pairs.second
+    dates, groups = facts.published_on, facts.group_key
+    has_group, dated = groups != facts.document_key, dates != NO_DATE
+    both = has_group[first] & has_group[second] & dated[first] & dated[second]
+    return np.asarray(both & (groups[first] != groups[second]) & (dates[first] != dates[second]), np.bool_)
+
+
 def duplicates(facts: Facts, pairs: NearPairs) -> NearPairs:
-    """Return the pairs of which one document is enough: originals that say the same and are no two versions of a text."""
+    """Return the pairs of which one document is enough.
+
+    They are originals that say the same, but no two versions of a text, nor in force by themselves.
+    """
     pairs = _between_originals(facts, pairs)
-    return pairs.where(pairs.says_the_same & ~are_versions(facts, pairs))
+    return pairs.where(pairs.says_the_same & ~are_versions(facts, pairs) & ~are_in_force_by_themselves(facts, pairs))
 
 
 def _winners_of_texts(facts: Facts, rank: Numbers, alive: NDArray[np.bool_]) -> Numbers:

@@ -103,6 +103,20 @@ def test_versions_are_known_by_their_group_too_where_their_texts_are_near():
     assert decide(documents).valid_until.tolist() == [NO_DATE, NO_DATE]
 
 
+def test_near_texts_of_two_laws_of_two_dates_both_stay_without_one_ending_the_other():
+    def kept(*documents: Document) -> int:
+        verdicts = decide(list(documents), near((0, 1, 0.9, True)))
+        assert verdicts.valid_until.tolist() == [NO_DATE, NO_DATE]
+        return int(verdicts.kept.sum())
+
+    law = doc("甲", "law/5", group="law", on=OLD)
+    assert kept(law, doc("乙", "code/7", group="code", on=NEW)) == 2
+    assert kept(law, doc("乙", "code/7", group="code", on=OLD)) == 1
+    assert kept(law, doc("乙", "code/7", group="code")) == 1
+    assert kept(law, doc("乙", "reprint", on=NEW)) == 1
+    assert kept(law, doc("甲", "code/7", group="code", on=NEW)) == 1
+
+
 def test_the_runner_up_comes_back_when_the_winner_is_left_out():
     documents = [doc("甲", "a", on=OLD), doc("甲", "b", on=NEW), doc("乙", "c", on=OLD)]
     pairs = near((1, 2, 0.9, True))
@@ -158,7 +172,9 @@ def slow(documents: list[Document], pairs: NearPairs, left_out: set[int]) -> tup
             dates = {one.published_on, other.published_on}
             related = one.document_id == other.document_id or one.split_group == other.split_group
             versions = related and len(dates) == 2 and None not in dates
-            return alike.get(frozenset((one.text, other.text)), False) and not versions
+            grouped = all(document.split_group != document.document_id for document in (one, other))
+            by_themselves = grouped and not related and len(dates) == 2 and None not in dates
+            return alike.get(frozenset((one.text, other.text)), False) and not versions and not by_themselves
 
         if not any(drops(winner) for winner in kept):
             kept.append(number)
