@@ -1,18 +1,19 @@
 """`plumb corpus`: what a corpus holds, what was removed from it and why, how versions differ; and what an operator orders."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from contracts.corpus_api import (
     BatchOrder,
     CorpusBatches,
+    CorpusBatchView,
     CorpusDiff,
     CorpusVersions,
+    CorpusVersionView,
     RemovedDocument,
     RemovedDocuments,
     Restored,
@@ -21,14 +22,15 @@ from contracts.corpus_api import (
 from shared.cli import screen
 from shared.cli.client import AnyModel, answer_of, client_of, daemon, request_of
 from shared.cli.options import DEFAULT_DOMAIN, DEFAULT_STATE_DIR, AsJson, Domain, StateDir
+from shared.cli.tables import Column, readable
 from shared.cli.target import target_of
 from shared.embedded.layout import layout_of
 
 group = typer.Typer(no_args_is_help=True, help="The corpus: versions, what was removed and why, quarantine.")
 
 CLEANER = "cleaner"
-SHORT = 12
 WIDTH = 48
+MINUTE = "%Y-%m-%d %H:%M"
 Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="List so many at most.")]
 Why = Annotated[str, typer.Option("--reason", help="Why, for the record; at most 500 characters.")]
 Earlier = Annotated[int, typer.Argument(metavar="A", help="The earlier version's number.")]
@@ -55,18 +57,8 @@ def versions(
     if as_json:
         screen.show_json(found)
         return
-    table = Table(
-        "version", "corpus", "cut", "documents", "new", "held out", "superseded", "removed", "batches", box=None
-    )
-    for one in found.versions:
-        removed = ", ".join(f"{count:,} {reason}" for reason, count in one.removed.items()) or "-"
-        left_out = f" ({one.num_quarantined_batches:,} left out)" if one.num_quarantined_batches else ""
-        numbers = (one.num_documents, one.num_new_documents, one.num_held_out, one.num_superseded)
-        table.add_row(
-            str(one.number), one.corpus_digest[:SHORT], f"{one.cut_at:%Y-%m-%d %H:%M:%S}", *(f"{n:,}" for n in numbers),
-            removed, f"{one.num_batches:,}{left_out}",
-        )  # fmt: skip
-    screen.stdout().print(table)
+    console = screen.stdout()
+    console.print(readable(_of_versions(found.versions), width=console.width))
 
 
 @group.command()
@@ -89,7 +81,11 @@ def removed(
         return
     counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(found.counts.items())) or "nothing"
     screen.stdout().print(f"removed up to version {found.number}: {counts}", soft_wrap=True)
-    screen.stdout().print(_whole(found.documents) if why else _overview(found.documents), soft_wrap=True)
+    console = screen.stdout()
+    if why:
+        console.print(_whole(found.documents), soft_wrap=True)
+    else:
+        console.print(readable(_overview(found.documents), width=console.width))
 
 
 @group.command()
@@ -199,30 +195,55 @@ def _show_batches(found: CorpusBatches, *, as_json: bool) -> None:
     if as_json:
         screen.show_json(found)
         return
-    table = Table("batch", "cleaned", "documents", "changed", "masked", "rejected", "", box=None)
-    for one in found.batches:
-        counts = [
-            ", ".join(f"{n:,} {what}" for what, n in each.items()) or "-"
-            for each in (one.changed, one.masked, one.rejected)
-        ]
-        state = "left out" if one.is_quarantined else ""
-        table.add_row(
-            str(one.batch_id), f"{one.cleaned_at:%Y-%m-%d %H:%M:%S}", f"{one.num_documents:,}", *counts, state
-        )
-    screen.stdout().print(table if found.batches else "no batches")
+    console = screen.stdout()
+    console.print(readable(_of_batches(found.batches), width=console.width) if found.batches else "no batches")
+
+
+def _of_versions(found: Sequence[CorpusVersionView]) -> tuple[Column, ...]:
+    def numbers(name: str, of: Callable[[CorpusVersionView], int], rank: int = 0) -> Column:
+        return Column(heading=name, cells=[f"{of(one):,}" for one in found], rank=rank, is_number=True)
+
+    left_out = [f" ({one.num_quarantined_batches:,} left out)" if one.num_quarantined_batches else "" for one in found]
+    batches = [f"{one.num_batches:,}{told}" for one, told in zip(found, left_out, strict=True)]
+    return (
+        numbers("no.", lambda one: one.number),
+        Column(heading="corpus", cells=[screen.short(one.corpus_digest) for one in found]),
+        Column(heading="cut", cells=[f"{one.cut_at:{MINUTE}}" for one in found]),
+        numbers("documents", lambda one: one.num_documents),
+        numbers("new", lambda one: one.num_new_documents),
+        numbers("held out", lambda one: one.num_held_out),
+        numbers("removed", lambda one: sum(one.removed.values())),
+        numbers("superseded", lambda one: one.num_superseded, rank=1),
+        Column(heading="batches", cells=batches, rank=2),
+        Column(heading="removed as", cells=[_listed(one.removed) for one in found], rank=3),
+    )
+
+
+def _of_batches(found: Sequence[CorpusBatchView]) -> tuple[Column, ...]:
+    return (
+        # An id is copied from here into the next command: all of it must be seen.
+        Column(heading="batch", cells=[str(one.batch_id) for one in found]),
+        Column(heading="cleaned", cells=[f"{one.cleaned_at:{MINUTE}}" for one in found], rank=1),
+        Column(heading="documents", cells=[f"{one.num_documents:,}" for one in found], is_number=True),
+        Column(heading="state", cells=["left out" if one.is_quarantined else "" for one in found]),
+        Column(heading="rejected", cells=[_listed(one.rejected) for one in found], rank=2),
+        Column(heading="masked", cells=[_listed(one.masked) for one in found], rank=3),
+        Column(heading="changed", cells=[_listed(one.changed) for one in found], rank=4),
+    )
 
 
 def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number:,} {what}" for what, number in counts.items()) or "-"
 
 
-def _overview(documents: tuple[RemovedDocument, ...]) -> Table:
-    table = Table("id", "document", "reason", "score", "kept instead", box=None)
-    for one in documents:
-        table.add_row(
-            one.removed_id, _cut(one.document_id), one.reason, _score(one), _cut(one.matched_document_id or "-")
-        )
-    return table
+def _overview(found: Sequence[RemovedDocument]) -> tuple[Column, ...]:
+    return (
+        Column(heading="id", cells=[one.removed_id for one in found]),
+        Column(heading="reason", cells=[one.reason for one in found]),
+        Column(heading="score", cells=[_score(one) for one in found], is_number=True, rank=1),
+        Column(heading="document", cells=[_cut(one.document_id) for one in found], rank=2),
+        Column(heading="kept instead", cells=[_cut(one.matched_document_id or "-") for one in found], rank=3),
+    )
 
 
 def _whole(documents: tuple[RemovedDocument, ...]) -> Text:

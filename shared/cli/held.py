@@ -8,8 +8,6 @@ from uuid import UUID
 import typer
 from pydantic import BaseModel, ConfigDict
 from rich.console import RenderableType
-from rich.markup import escape
-from rich.table import Table
 
 from contracts.api import BatchDecision, BatchReceipt, HeldBatch, HeldBatches
 from shared.cli import screen
@@ -17,6 +15,7 @@ from shared.cli.batch_statistics import statistics
 from shared.cli.client import answer_of, check, client_of, daemon, request_of
 from shared.cli.errors import ArgumentRefused
 from shared.cli.options import DEFAULT_STATE_DIR, AsJson, StateDir, checked_domain
+from shared.cli.tables import Column, readable
 from shared.cli.target import target_of
 from shared.embedded.layout import layout_of
 
@@ -51,7 +50,8 @@ def held(*, domain: OfDomain = None, state_dir: StateDir = DEFAULT_STATE_DIR, as
     if as_json:
         screen.show_json(found)
     else:
-        screen.stdout().print(held_table(found.batches) if found.batches else "no batch waits", soft_wrap=True)
+        console = screen.stdout()
+        console.print(held_table(found.batches, width=console.width) if found.batches else "no batch waits")
 
 
 @group.command()
@@ -96,18 +96,19 @@ def refused(batch_id: BatchId, *, output: Output = None, state_dir: StateDir = D
         typer.echo(f"{num_records:,} records in {output}")
 
 
-def held_table(batches: tuple[HeldBatch, ...]) -> RenderableType:
-    """Return held batches for people."""
-    table = Table(box=None, pad_edge=False)
-    # An id is copied from here into the next command: all of it must be seen.
-    table.add_column("batch", no_wrap=True, min_width=36)
-    for heading in ("domain", "received", "documents", "why it waits"):
-        table.add_column(heading)
-    for batch in batches:
-        reasons = escape("\n".join(batch.reasons))
-        received = f"{batch.received_at:%Y-%m-%d %H:%M}"
-        table.add_row(str(batch.batch_id), batch.domain, received, f"{batch.num_documents:,}", reasons)
-    return table
+def held_table(batches: tuple[HeldBatch, ...], *, width: int) -> RenderableType:
+    """Return held batches for people, for a terminal so wide."""
+    return readable(
+        (
+            # An id is copied from here into the next command: all of it must be seen.
+            Column(heading="batch", cells=[str(one.batch_id) for one in batches]),
+            Column(heading="domain", cells=[one.domain for one in batches], rank=1),
+            Column(heading="received", cells=[f"{one.received_at:%Y-%m-%d %H:%M}" for one in batches]),
+            Column(heading="documents", cells=[f"{one.num_documents:,}" for one in batches], is_number=True),
+            Column(heading="why it waits", cells=["; ".join(one.reasons) for one in batches], rank=2),
+        ),
+        width=width,
+    )
 
 
 def _decide(

@@ -86,7 +86,12 @@ def list_terms(
     if as_json:
         screen.show_json(listing)
         return
-    table = Table("term", "status", "from", "score", "count", "why", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    # A term is copied from here into the next command: a long one takes two lines, and all of it is seen.
+    table.add_column("term", overflow="fold")
+    for heading in ("status", "from", "score", "count"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("why")
     for entry in listing.entries:
         table.add_row(*map(Text, _cells(entry)))
     screen.stdout().print(table)

@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
+from rich.cells import cell_len
 from typer.testing import CliRunner, Result
 
 from contracts.corpus import BatchCleaned, Document
@@ -53,8 +54,8 @@ class Terminal:
     def plumb(self, *arguments: str, **environment: str) -> Result:
         return CliRunner().invoke(application(), ["corpus", *arguments], env=self._environment | environment)
 
-    def output(self, *arguments: str) -> str:
-        result = self.plumb(*arguments)
+    def output(self, *arguments: str, **environment: str) -> str:
+        result = self.plumb(*arguments, **environment)
         assert result.exit_code == 0, result.exception
         return result.output
 
@@ -95,6 +96,28 @@ def test_versions_say_what_they_hold_and_what_was_removed(terminal: Terminal):
     output = terminal.output("versions")
     assert re.search(r"\b1 +[0-9a-f]{12} .* 2 duplicate, 2 near-duplicate", output)
     assert "superseded" in output
+
+
+def test_eighty_columns_hold_headings_in_a_line_and_all_that_is_told(terminal: Terminal):
+    batch_id = str(
+        terminal.cleaner.clean([*family(1), *family(2), Document(document_id="stars", text="★" * 60)]).batch_id
+    )
+    terminal.cleaner.cut()
+    terminal.plumb("quarantine", batch_id)
+    narrow = {name: terminal.output(name, COLUMNS="80") for name in ("versions", "removed", "batches")}
+    assert all(cell_len(line) <= 80 for output in narrow.values() for line in output.splitlines())
+    heading, row, beneath, *_ = narrow["versions"].splitlines()
+    assert heading.split("  ")[0] == "no."
+    assert [len(line) for line in (heading, row)] == [heading.index("removed") + len("removed")] * 2
+    assert beneath.startswith("    ")
+    assert "removed as: 2 duplicate, 2 near-duplicate" in " ".join(narrow["versions"].split())
+    assert narrow["batches"].splitlines()[1].split()[0] == batch_id
+    assert "rejected: 1 mostly-symbols" in narrow["batches"]
+    shown = json.loads(terminal.output("removed", "--json"))["documents"]
+    assert len(shown) > 1
+    for one in shown:
+        assert re.search(rf"^{one['removed_id']} +{one['reason']} ", narrow["removed"], re.MULTILINE)
+        assert f"document: {one['document_id']}" in narrow["removed"]
 
 
 def test_what_was_removed_is_shown_with_its_reason_and_comes_back(terminal: Terminal):

@@ -153,6 +153,7 @@ def test_held_batches_are_listed_and_stand_in_the_status(terminal: Terminal) -> 
     assert "labels: [100%] are new" in shown
     narrow = terminal.plumb("batches", "held", columns=80).stdout
     assert str(ID) in narrow, "what the next command needs is not cut"
+    assert "labels: [100%] are new" in narrow
     assert json.loads(terminal.plumb("batches", "held", "--json").stdout)["batches"][0]["num_documents"] == 300
     assert "1 batches wait for you" in terminal.plumb("status").stdout
     assert json.loads(terminal.plumb("status", "--json").stdout)["held"][0]["batch_id"] == str(ID)

@@ -37,6 +37,9 @@ def test_terms_are_listed_with_what_became_of_each(terminal: Terminal) -> None:
     ]  # fmt: skip
     assert "general: 0.2 times" in result.stdout
     assert f"1 accepted, 1 filtered; lexicon {SERVING[:12]}" in result.stdout
+    narrow = terminal.plumb("lexicon", "list", columns=80).stdout.splitlines()
+    assert narrow[0].split() == ["term", "status", "from", "score", "count", "why"]
+    assert narrow[1].split()[:3] == ["不动产登记簿", "accepted", "user"]
     terminal.plumb("lexicon", "list", "--status", "filtered", "--limit", "7")
     assert terminal.apis.queries[-1] == "limit=7&status=filtered"
     assert json.loads(terminal.plumb("lexicon", "list", "--json").stdout)["num_entries"] == {
