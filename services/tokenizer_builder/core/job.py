@@ -51,9 +51,11 @@ class CorpusTexts:
         old: The rest.
         training: All but the held-out ones.
         held_out: The held-out ones.
+        parts: The part of the corpus that each of `training` belongs to, see `spread.parts_of`; empty: nobody knows.
     """
 
     new: Sequence[str]
     old: Sequence[str]
     training: Sequence[str]
     held_out: Sequence[str]
+    parts: Sequence[str | None] = ()

@@ -4,7 +4,7 @@ Cohesion is the pointwise mutual information of a candidate's two parts where it
 follows from the branching entropy: how little the letters before and after can be foretold (Jin and Tanaka-Ishii 2006).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -32,6 +32,15 @@ MODALS = frozenset({
     "能", "使", "令", "让", "给", "向", "按照", "依照", "根据", "属于", "具有", "进行", "予以", "给予",
 })  # fmt: skip
 """Verbs and the like that join what stands beside them into a clause."""
+STYLE = frozenset({
+    "本法", "本条", "本款", "本章", "本节", "本条例", "本办法", "本规定", "本解释", "本决定",
+    "前款", "前条", "前项", "另有", "之日起", "下列", "上述",
+    "您好", "你好", "请问", "谢谢", "感谢", "想问", "问问", "想知道", "祝您", "祝你",
+    "怎么办", "怎么样", "怎么回事", "为什么", "是不是", "能不能",
+})  # fmt: skip
+"""What statutes call themselves and their parts by, and how letters greet, ask and thank: of no subject, however frequent."""
+ADVERB_TAGS = frozenset("d")
+NAMING_SPREAD = 0.5
 
 MIN_GENERAL_COUNT = 3
 """What a general text has less often stands in it by chance: in a short one it would count as frequent."""
@@ -124,29 +133,33 @@ def candidates(counted: Counted, *, min_count: int, min_cohesion: float, min_fre
     return sorted(found, key=lambda one: (-one.score, -one.count, one.text))
 
 
-def why_not(candidate: Candidate, num_chars: int, general: GeneralText, *, min_contrast: float, tag: Tag) -> str | None:
-    """Return why a candidate is no term of the domain, or None.
+def why_no_term(text: str, *, spread: float | None = None, tag: Tag) -> str | None:
+    """Return why a candidate's words make no term, or None.
 
     Args:
-        candidate: One that holds together.
-        num_chars: Size of the text that it comes from.
-        general: What it is contrasted with.
-        min_contrast: So many times more frequent than in general text it must be.
+        text: One that holds together.
+        spread: How much more unevenly it is spread than ordinary words, where that is known: an adverb may begin the name of
+            something that only some of the texts are about, as 特别 does 特别行政区.
         tag: Cuts a text into words and names their kinds as jieba does.
     """
-    words = tag(candidate.text)
-    edges = (("begins", words[0], LOOSE_TAGS), ("ends", words[-1], LOOSE_TAGS - MEASURE_TAGS))
+    words = tag(text)
+    of_style = next((word for word, _ in words if word in STYLE), None)
+    if of_style:
+        return f"style: {of_style} is a way of speaking, of whatever subject"
+    may_begin = ADVERB_TAGS if spread is not None and spread >= NAMING_SPREAD and _is_named(words) else frozenset()
+    edges = (("begins", words[0], LOOSE_TAGS - may_begin), ("ends", words[-1], LOOSE_TAGS - MEASURE_TAGS))
     for place, (word, kind), loose in edges:
         if word in MODALS or kind[0] in loose:
             return f"{place} with {word}, which no term does"
     for word, kind in words[1:-1]:
         if word in MODALS or kind[0] in JOINING_TAGS:
             return f"a phrase: it holds {word}"
-    rate = candidate.count / num_chars * 1e6
-    told = general.per_million(candidate.text)
-    if told and rate < min_contrast * told:
-        return f"general: {rate / told:.1f} times as frequent as in general text, at least {min_contrast:g} asked"
     return None
+
+
+def _is_named(words: Sequence[tuple[str, str]]) -> bool:
+    """Whether a noun ends it, and what begins it is no particle of one character, such as 不 and 将."""
+    return len(words) > 1 and len(words[0][0]) > 1 and words[-1][1][0] == "n"
 
 
 def _freedom(grams: Grams, parts: NDArray[np.uint64], counts: NDArray[np.int64]) -> Floats:

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ import rjieba
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.tokenizer_builder.core.generality import why_general
 from services.tokenizer_builder.core.grams import count_grams
 from services.tokenizer_builder.core.judging import mined
-from services.tokenizer_builder.core.mining import Candidate, GeneralText, candidates, dictionary_frequency, why_not
+from services.tokenizer_builder.core.mining import Candidate, GeneralText, candidates, dictionary_frequency, why_no_term
 from services.tokenizer_builder.core.terms import HAN_RUN
 from services.tokenizer_builder.generals import general_text
 from services.tokenizer_builder.settings import LexiconRules
@@ -86,14 +88,12 @@ def test_cohesion_and_freedom_are_what_the_formulas_say():
         ("应当登记", "begins with 应当"),
         ("登记的", "ends with 的"),
         ("债权和债务", "a phrase: it holds 和"),
+        ("违反本法", "style: 本法"),
         ("不动产登记簿", None),
-        ("人们", "general: "),
     ],
 )
 def test_candidates_that_are_no_terms_are_filtered_with_the_reason(text, reason):
-    general = GeneralText(frequency=lambda word: 40_000 if word == "人们" else 0)
-    candidate = Candidate(text=text, count=50, cohesion=0.9, freedom=0.9)
-    found = why_not(candidate, 1_000_000, general, min_contrast=3.0, tag=rjieba.tag)
+    found = why_no_term(text, tag=rjieba.tag)
     assert (found is None) == (reason is None)
     if reason:
         assert str(found).startswith(reason)
@@ -107,9 +107,9 @@ def test_general_text_of_the_operator_filters_what_is_common_there(tmp_path):
     by_chance = GeneralText(frequency=lambda _: 0, counts={"质押": 2, "抵押": 3}, num_chars=1000)
     assert [by_chance.per_million(term) for term in ("质押", "抵押", "登记")] == [0.0, 3000.0, 0.0]
     candidate = Candidate(text="信用卡诈骗", count=50, cohesion=0.9, freedom=0.9)
-    assert why_not(candidate, 1_000_000, NOTHING, min_contrast=3.0, tag=rjieba.tag) is None
-    found = why_not(candidate, 1_000_000, general, min_contrast=3.0, tag=rjieba.tag)
-    assert str(found).startswith("general: 0.0 times as frequent")
+    asked = partial(why_general, candidate, 1_000_000, min_contrast=3.0, spread=None, tag=rjieba.tag)
+    assert asked(NOTHING) is None
+    assert str(asked(general)).startswith("general: 0.0 times as frequent")
     with pytest.raises(RunFailed, match="cannot be read") as caught:
         general_text(tmp_path / "gone.txt")
     assert "GENERAL_TEXT" in str(caught.value.next_step)
