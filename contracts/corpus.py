@@ -194,10 +194,11 @@ class BatchPrepared(Event):
 class BatchCleaned(Event):
     """A batch was cleaned; what is left of it lies in one shard, duplicates among it.
 
-    `num_documents` = new + duplicate + rejected; near-duplicates count as duplicates, too. What a version holds is decided when
-    it is cut, by all documents: the newest of duplicates, whichever came first. `num_pending_documents` counts new documents of
-    the domain that no corpus version holds yet; at `min_new_documents` and some quiet the next version is cut. `changed` counts
-    documents by the step that changed them, `masked` personal data by kind, `rejected` documents by reason.
+    `num_documents` = new + duplicate + rejected; near-duplicates count as duplicates, too, unless they are newer than what they
+    are near. What a version holds is decided when it is cut, by all documents: the newest of duplicates, whichever came first.
+    `num_pending_documents` counts new documents of the domain that no corpus version holds yet; at `min_new_documents` and some
+    quiet the next version is cut. `changed` counts documents by the step that changed them, `masked` personal data by kind,
+    `rejected` documents by reason.
     """
 
     batch_id: UUID

@@ -78,6 +78,7 @@ class RemovedDocuments(Contract):
     """What was removed.
 
     Attributes:
+        number: Of the version up to which duplicates are known; 0: there is none yet.
         counts: How many there are by reason, listed or not.
     """
 

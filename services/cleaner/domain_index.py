@@ -30,7 +30,7 @@ class Found:
 
     Attributes:
         num_duplicates: Documents whose text came before; not those that people annotated, who tell something new of it.
-        num_near_duplicates: Documents that are near one that came before.
+        num_near_duplicates: Documents that are near one that came before, and not newer: one that is takes its place.
     """
 
     num_duplicates: int
@@ -105,12 +105,20 @@ class DomainIndex:
         pairs = self._by_document(edges)
         earlier = duplicates(self.facts(), pairs)
         is_near = np.zeros(len(facts), np.bool_)
-        is_near[np.maximum(earlier.first, earlier.second) - first_document] = True
+        losers = self._losers(earlier)
+        is_near[losers[losers >= first_document] - first_document] = True
         is_known = np.ones(len(facts), np.bool_)
         is_known[new_texts] = False
         is_near[is_known] = False
         is_annotated = facts.annotated_at != NOT_ANNOTATED
         return Found(num_duplicates=int((is_known & ~is_annotated).sum()), num_near_duplicates=int(is_near.sum()))
+
+    def _losers(self, pairs: NearPairs) -> Numbers:
+        """Return the document of each pair whose place the other one takes: the older one, or else the one that came later."""
+        published_on = self._facts.all.published_on
+        before, after = np.minimum(pairs.first, pairs.second), np.maximum(pairs.first, pairs.second)
+        losers: Numbers = np.where(published_on[after] > published_on[before], before, after)
+        return losers
 
     def _known(self, batch: CleanedBatch) -> KnownDocuments:
         if len(self._near) > len(self._nodes):

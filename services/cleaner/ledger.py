@@ -351,6 +351,11 @@ class Ledger:
         """Return the digests of the documents that a person wants kept."""
         return frozenset(row[0] for row in self._all("SELECT digest FROM restored WHERE domain = ?", domain))
 
+    def has_restored(self, domain: str, *, since: datetime) -> bool:
+        """Whether a person has restored a document since then."""
+        query = "SELECT 1 FROM restored WHERE domain = ? AND restored_at >= ? LIMIT 1"
+        return self._one(query, domain, since.isoformat()) is not None
+
     # ----
 
     def _is_clean(self, batch_id: str) -> bool:

@@ -54,12 +54,26 @@ class Versions:
     def decide(self, domain: str, now: datetime) -> Decision:
         """Return what to do for a domain at `now`."""
         last = self.ledger.last_cleaned_at(domain) or self.started_at
+        requests = self.ledger.open_requests(domain)
         pending = Pending(
             num_documents=self.ledger.num_pending(domain),
             last_change_at=max(last, self.started_at),
             oldest_at=self.ledger.oldest_pending_at(domain),
+            is_changed=bool(requests) and self._is_changed(domain),
         )
-        return decide(pending, self.ledger.open_requests(domain), now, self.rules)
+        return decide(pending, requests, now, self.rules)
+
+    def _is_changed(self, domain: str) -> bool:
+        """Whether people took a batch out that the last version holds, or restored a document since."""
+        version = self.ledger.latest_version(domain)
+        if version is None:
+            return False
+        left_out = self.ledger.quarantined(domain)
+        if left_out and left_out & {
+            batch.batch_id for batch in read_manifest(self.store, version.event.corpus_digest).batches
+        }:
+            return True
+        return self.ledger.has_restored(domain, since=version.event.occurred_at)
 
     def cut(self, domain: str, request: Request | None, *, now: datetime, traceparent: str | None) -> Version:
         """Write the next version of a domain and remember it as cut, not yet announced; return the one that has its number.

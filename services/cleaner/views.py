@@ -70,23 +70,32 @@ class CorpusViews:
         return CorpusBatches(domain=domain, batches=tuple(_batch_view(one) for one in reversed(batches[-limit:])))
 
     def removed(self, domain: str, number: int | None, wanted: RemovedFilter) -> RemovedDocuments:
-        """Return what was removed up to a version, the last one by default.
+        """Return what was removed up to a version; by default up to the last one, and what the steps took out since.
+
+        Duplicates are known once a version is cut. Before the first one, its number is 0.
 
         Raises:
-            RequestRefused: 404, there is no such version.
+            RequestRefused: 404, there is no such version, or no batch of the domain.
             ArtifactMissing: What says so is gone.
         """
-        manifest = self.manifest(domain, number)
+        version = self.ledger.version(domain, number) if number else self.ledger.latest_version(domain)
         batches = self.ledger.batches(domain)
+        if not batches or (version is None and number):
+            raise _unknown(domain, number)
         counts: Counter[str] = Counter()
         found: list[RemovedDocument] = []
-        if wanted.stage in {None, Stage.DUPLICATES}:
+        if version and wanted.stage in {None, Stage.DUPLICATES}:
+            manifest = read_manifest(self.store, version.event.corpus_digest)
             found += islice(self._losers(manifest, batches, wanted, counts), wanted.limit)
         if wanted.stage in {None, Stage.CLEANING}:
+            if version and number:
+                batches = [batch for batch in batches if batch.cleaned_at <= version.event.occurred_at]
             for batch in batches:
                 counts.update(batch.counts.rejected)
             found += islice(self._rejects(batches, wanted), max(0, wanted.limit - len(found)))
-        return RemovedDocuments(domain=domain, number=manifest.number, counts=dict(counts), documents=tuple(found))
+        return RemovedDocuments(
+            domain=domain, number=version.event.number if version else 0, counts=dict(counts), documents=tuple(found)
+        )
 
     def diff(self, domain: str, earlier: int, later: int, *, limit: int) -> CorpusDiff:
         """Return how two versions differ.

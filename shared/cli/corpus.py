@@ -80,7 +80,8 @@ def removed(
         screen.show_json(found)
         return
     counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(found.counts.items())) or "nothing"
-    screen.stdout().print(f"removed up to version {found.number}: {counts}", soft_wrap=True)
+    until = f"up to version {found.number}" if found.number else "before the first version"
+    screen.stdout().print(f"removed {until}: {counts}", soft_wrap=True)
     console = screen.stdout()
     if why:
         console.print(_whole(found.documents), soft_wrap=True)

@@ -24,11 +24,13 @@ class Pending:
     Attributes:
         last_change_at: When the last batch was cleaned, or the daemon started, whichever is later.
         oldest_at: When the batch was cleaned that waits longest, if one waits.
+        is_changed: People restored or took out something that the last version has otherwise. Who asks for a version gets it.
     """
 
     num_documents: int
     last_change_at: datetime
     oldest_at: datetime | None = None
+    is_changed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +81,7 @@ def decide(pending: Pending, requests: Sequence[Request], now: datetime, rules: 
     patience = timedelta(seconds=rules.request_patience_s)
     ready = next((one for one in requests if not one.missing or now - one.received_at >= patience), None)
     if ready is not None:
-        return Cut(request=ready) if pending.num_documents else NothingNew(request=ready)
+        return Cut(request=ready) if pending.num_documents or pending.is_changed else NothingNew(request=ready)
     quiet_since = max([pending.last_change_at, *(request.received_at for request in requests)])
     quiet = now - quiet_since
     # Far in the future: the clock was set back since, and the quiet would last until it gets there.

@@ -24,8 +24,9 @@ NOW = datetime(2025, 6, 1, tzinfo=UTC)
 RULES = CorpusRules(min_new_documents=1000, quiet_s=5, max_wait_s=3600)
 
 
-def pending(num_documents: int, *, quiet_s: float = 60.0, age_s: float = 60.0) -> Pending:
+def pending(num_documents: int, *, quiet_s: float = 60.0, age_s: float = 60.0, is_changed: bool = False) -> Pending:
     return Pending(
+        is_changed=is_changed,
         num_documents=num_documents,
         last_change_at=NOW - timedelta(seconds=quiet_s),
         oldest_at=NOW - timedelta(seconds=age_s),
@@ -79,6 +80,10 @@ def manifest(*batches: CorpusBatch) -> CorpusManifest:
         (pending(1000, quiet_s=-7200), (), Cut(request=None)),
         (pending(1, quiet_s=0), (request(),), Cut(request=request())),
         (pending(0), (request(),), NothingNew(request=request())),
+        # people restored something, or took something out: whoever asks gets it, and nothing happens by itself
+        (pending(0, is_changed=True), (request(),), Cut(request=request())),
+        (pending(0, is_changed=True), (), Wait()),
+        (pending(0, is_changed=True), (request(missing=(7,)),), Wait()),
         (pending(999), (request(missing=(7,)),), Wait()),
         (pending(1000), (request(missing=(7,), age_s=4.9),), Wait()),
         (pending(1000), (request(missing=(7,), age_s=5),), Cut(request=None)),

@@ -14,10 +14,13 @@ from contracts.corpus import BatchCleaned, BatchReceived, CorpusVersioned, Docum
 from services.cleaner import facts_files, version_shards
 from services.cleaner.batches import BatchCleaning
 from services.cleaner.core import partition
+from services.cleaner.core.cut import Cut, Decision, NothingNew, Request
+from services.cleaner.core.removed import Stage
 from services.cleaner.indexes import Indexes
 from services.cleaner.ledger import Ledger
 from services.cleaner.settings import CleaningRules, CorpusRules
 from services.cleaner.versions import Versions
+from services.cleaner.views import CorpusViews, RemovedFilter
 from shared.artifacts import ArtifactStore
 from shared.corpus import CorpusManifest, is_held_out, read_manifest, read_records, write_shard
 from shared.errors import RequestRefused
@@ -220,6 +223,52 @@ def test_what_a_person_restores_is_in_the_next_version(cleaner: Cleaner):
     assert len(cleaner.documents(second)) == len(cleaner.documents(first)) + 1
 
 
+def asked(cleaner: Cleaner, number: int) -> Decision:
+    """What a request for a version comes to now."""
+    request = Request(event_id=UUID(int=number), reason="operator", received_at=NOW, traceparent=None, missing=())
+    cleaner.ledger.add_request(request, domain="law", batch_ids=())
+    decision = cleaner.versions.decide("law", NOW)
+    cleaner.ledger.answer_request(request.event_id)
+    return decision
+
+
+def test_whoever_asks_gets_a_version_after_a_batch_was_taken_out_and_after_a_document_was_restored(cleaner: Cleaner):
+    bad = cleaner.clean([Document(document_id="alone", text=TEXTS[1])])
+    cleaner.clean(family(3))
+    before = NOW - timedelta(seconds=1)
+    cleaner.versions.cut("law", None, now=before, traceparent=None)
+    assert isinstance(asked(cleaner, 1), NothingNew)
+
+    cleaner.ledger.quarantine([bad.batch_id])
+    assert isinstance(asked(cleaner, 2), Cut)
+    cleaner.versions.cut("law", None, now=before, traceparent=None)
+    assert isinstance(asked(cleaner, 3), NothingNew)
+
+    cleaner.ledger.restore("law", [b"\x07" * 32], reason="the lawyers want it", now=NOW)
+    assert isinstance(asked(cleaner, 4), Cut)
+    cleaner.versions.cut("law", None, now=NOW + timedelta(seconds=1), traceparent=None)
+    assert isinstance(asked(cleaner, 5), NothingNew)
+
+
+def test_newer_near_copies_are_new_documents_and_older_ones_are_not(cleaner: Cleaner):
+    def version(year: int, end: str) -> list[Document]:
+        return [
+            Document(document_id=f"{year}/{number}", text=f"{text}{end}", published_on=date(year, 1, 1))
+            for number, text in enumerate(TEXTS[:8])
+        ]
+
+    assert cleaner.clean(version(2010, "")).num_new_documents == 8
+    cleaner.cut()
+    newer = cleaner.clean(version(2024, "修订后施行。"))
+    older = cleaner.clean(version(2005, "试行。"))
+
+    assert (newer.num_new_documents, newer.num_near_duplicate_documents) == (8, 0)
+    assert (older.num_new_documents, older.num_near_duplicate_documents) == (0, 8)
+    event, _ = cleaner.cut()
+    assert event.num_new_documents == 8
+    assert {document.document_id[:4] for document in cleaner.documents(event)} == {"2024"}
+
+
 def test_a_restart_finds_what_it_knew(tmp_path: Path, cleaner: Cleaner):
     for batch in in_batches(DOCUMENTS, 30, 6):
         cleaner.clean(batch)
@@ -240,3 +289,21 @@ def test_sketches_of_other_rules_are_made_anew(tmp_path: Path, cleaner: Cleaner,
     again, other = cleaner_in(tmp_path / "cleaner"), cleaner_in(tmp_path / "other")
     other.clean(DOCUMENTS)
     assert again.cut()[1].content_digest == other.cut()[1].content_digest
+
+
+def test_what_the_steps_took_out_is_told_before_there_is_a_version_and_by_version(cleaner: Cleaner):
+    views = CorpusViews(store=cleaner.store, ledger=cleaner.ledger)
+    cleaner.clean([Document(document_id="rules", text="=-=-" * 20)])
+    before = views.removed("law", None, RemovedFilter())
+    assert (before.number, [one.document_id for one in before.documents]) == (0, ["rules"])
+    with pytest.raises(RequestRefused):
+        views.removed("law", 1, RemovedFilter())
+    with pytest.raises(RequestRefused):
+        views.removed("medicine", None, RemovedFilter())
+
+    cleaner.clean(family(3))
+    cleaner.versions.cut("law", None, now=NOW - timedelta(seconds=1), traceparent=None)
+    assert [one.document_id for one in views.removed("law", None, RemovedFilter(stage=Stage.CLEANING)).documents] == [
+        "rules"
+    ]
+    assert views.removed("law", 1, RemovedFilter(stage=Stage.CLEANING)).documents == ()
