@@ -180,10 +180,13 @@ def to_json(tokenizer: Tokenizer) -> bytes:
 def thin(texts: Sequence[str], *, max_chars: int) -> list[str]:
     """Return the texts, or a sample of about `max_chars` characters that depends on nothing but each text.
 
-    Which texts stay is decided by their SHA-256, so the sample covers old and new ones alike.
+    Which texts stay is decided by their SHA-256, so the sample covers old and new ones alike. Where a few long texts would all
+    fall out, the one that comes nearest stays, and no text is longer than the sample may be: the beginning of it stays.
     """
     num_chars = sum(len(text) for text in texts)
     if num_chars <= max_chars:
         return list(texts)
     limit = int(max_chars / num_chars * (1 << 64))
-    return [text for text in texts if int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) < limit]
+    places = [int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) for text in texts]
+    kept = [text[:max_chars] for text, place in zip(texts, places, strict=True) if place < limit]
+    return kept or [texts[places.index(min(places))][:max_chars]]
