@@ -31,6 +31,9 @@ class TokenizerRules(Group):
     """Characters of training text in which is looked what a term would cut in two."""
     max_measure_chars: Annotated[int, Field(gt=0)] = 1_000_000
     """Characters of old and of new text on which coverage and fertility are measured."""
+    min_judged_chars: Annotated[int, Field(ge=0)] = 20_000
+    """New text that is shorter is judged with a sample of the text before, so many characters together: in a few lines one rare
+    character is a percent."""
     max_report_chars: Annotated[int, Field(gt=0)] = 300_000
     """Characters of held-out text that the report is about."""
     min_coverage: Share = 0.995

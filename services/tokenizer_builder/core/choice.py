@@ -15,6 +15,7 @@ from services.tokenizer_builder.core.fit import Fit, measure
 from services.tokenizer_builder.core.job import CorpusTexts
 from services.tokenizer_builder.core.judging import mined
 from services.tokenizer_builder.core.lexicon import Lexicon, LexiconState, combined, terms_of
+from services.tokenizer_builder.core.measured import judged_on
 from services.tokenizer_builder.core.mining import GeneralText
 from services.tokenizer_builder.core.recipe import Built, Sizes
 from services.tokenizer_builder.core.screen import MIN_ADDED_CHARS, Finder, Overlap, overlaps
@@ -70,16 +71,17 @@ def choose(texts: CorpusTexts, serving: Tokenizer | None, lexicon: Lexicon, rule
     work = _Work(texts, terms_of(lexicon), rules)
     if serving is None:
         return work.as_built("built", "built: nothing serves yet")
-    new = bpe.thin(texts.new, max_chars=rules.max_measure_chars)
-    on_new = measure(serving, new)
-    verdict = decision.holds(on_new, measure(serving, bpe.thin(texts.old, max_chars=rules.max_measure_chars)), rules)
-    rebuilt = None if verdict.holds else measure(work.built.tokenizer, new)
+    judged = judged_on(texts.new, texts.old, rules)
+    fit = measure(serving, judged.texts)
+    on_old = measure(serving, bpe.thin(texts.old, max_chars=rules.max_measure_chars))
+    verdict = decision.holds(fit, on_old, rules, told=judged.told)
+    rebuilt = None if verdict.holds else measure(work.built.tokenizer, judged.texts)
     extended = work.extended(serving, lexicon)
-    extension = _extension(extended, lexicon, new)
-    made = decision.decide(verdict, on_new, rules, rebuilt=rebuilt, extension=extension)
+    extension = _extension(extended, lexicon, judged.texts)
+    made = decision.decide(verdict, fit, rules, rebuilt=rebuilt, extension=extension)
     if made.action == "rebuilt":
         return work.as_built("rebuilt", made.reason)
-    return _kept(serving, extended, work.terms, made, on_new=on_new, extension=extension)
+    return work.as_kept(serving, extended, made)
 
 
 class _Work:
@@ -109,10 +111,9 @@ class _Work:
 
     def as_built(self, action: Literal["built", "rebuilt"], reason: str) -> Choice:
         """Return the new tokenizer as the choice."""
-        fit = measure(self.built.tokenizer, bpe.thin(self._texts.new, max_chars=self._rules.max_measure_chars))
         terms = self.built.added + self.built.merged
         return Choice(
-            tokenizer=self.built.tokenizer, fit=fit, action=action, reason=reason, terms=terms,
+            tokenizer=self.built.tokenizer, fit=self._on_new(self.built.tokenizer), action=action, reason=reason, terms=terms,
             num_left_out=len(self.built.left_out),
         )  # fmt: skip
 
@@ -130,36 +131,32 @@ class _Work:
         made = extend(serving, brought, self._screened(brought)) if brought else None
         return made if made and made.added else None
 
+    def as_kept(self, serving: Tokenizer, extended: Extended | None, made: Decision) -> Choice:
+        """Return the serving tokenizer, or its extension, as the choice."""
+        is_extended = made.action == "extended" and extended is not None
+        tokenizer = extended.tokenizer if is_extended and extended else serving
+        missing = {term.text for term in new_terms(tokenizer, self.terms)}
+        return Choice(
+            tokenizer=tokenizer, fit=self._on_new(tokenizer), action=made.action, reason=made.reason,
+            terms=tuple(term.text for term in self.terms if term.text not in missing), num_left_out=len(missing),
+            num_new_tokens=extended.num_new_tokens if is_extended and extended else 0,
+        )  # fmt: skip
+
+    def _on_new(self, tokenizer: Tokenizer) -> Fit:
+        return measure(tokenizer, bpe.thin(self._texts.new, max_chars=self._rules.max_measure_chars))
+
     def _screened(self, terms: Sequence[Term]) -> Mapping[str, Overlap]:
         long = [term.text for term in terms if len(term.text) >= MIN_ADDED_CHARS]
         sample = bpe.thin(self._texts.training, max_chars=self._rules.max_screen_chars)
         return overlaps(sample, long, cut=rjieba.cut, is_general=is_general)
 
 
-def _extension(extended: Extended | None, lexicon: Lexicon, new: Sequence[str]) -> Extension | None:
+def _extension(extended: Extended | None, lexicon: Lexicon, texts: Sequence[str]) -> Extension | None:
     if extended is None:
         return None
     users = {entry.term for entry in lexicon.accepted if entry.origin == "user"}
     return Extension(
         num_terms=len(extended.added),
         num_user_terms=len(users.intersection(extended.added)),
-        on_new=measure(extended.tokenizer, new),
-    )
-
-
-def _kept(
-    serving: Tokenizer, extended: Extended | None, terms: Sequence[Term], made: Decision, *, on_new: Fit,
-    extension: Extension | None,
-) -> Choice:  # fmt: skip
-    is_extended = made.action == "extended" and extended is not None and extension is not None
-    tokenizer = extended.tokenizer if is_extended and extended else serving
-    missing = {term.text for term in new_terms(tokenizer, terms)}
-    return Choice(
-        tokenizer=tokenizer,
-        fit=extension.on_new if is_extended and extension else on_new,
-        action=made.action,
-        reason=made.reason,
-        terms=tuple(term.text for term in terms if term.text not in missing),
-        num_left_out=len(missing),
-        num_new_tokens=extended.num_new_tokens if is_extended and extended else 0,
+        fit=measure(extended.tokenizer, texts),
     )

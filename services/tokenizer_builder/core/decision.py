@@ -30,21 +30,22 @@ class Extension:
     Attributes:
         num_terms: How many there are that may be appended.
         num_user_terms: How many of them users named.
-        on_new: The extended tokenizer on the new text.
+        fit: The extended tokenizer on the text that decides.
     """
 
     num_terms: int
     num_user_terms: int
-    on_new: Fit
+    fit: Fit
 
 
-def holds(on_new: Fit, on_old: Fit, rules: TokenizerRules) -> Verdict:
+def holds(on_new: Fit, on_old: Fit, rules: TokenizerRules, *, told: str = "") -> Verdict:
     """Return whether the serving tokenizer still fits.
 
     Args:
         on_new: The serving tokenizer on the text that the corpus version adds.
         on_old: The same tokenizer on the text before; without any, only coverage decides.
         rules: The limits, both inclusive.
+        told: What there is to be said of the text; ends the reason.
 
     Example:
         >>> rules = TokenizerRules(min_coverage=0.995, max_fertility_rise=0.1)
@@ -52,14 +53,15 @@ def holds(on_new: Fit, on_old: Fit, rules: TokenizerRules) -> Verdict:
         ...       Fit(coverage=1.0, tokens_per_char=0.55, num_chars=100), rules).reason
         'fertility on the new text rose by 12.73 %, limit 10.00 %'
     """
-    covered = f"it covers {percent(on_new.coverage)} of the new characters"
+    covered = f"it covers {percent(on_new.coverage)} of the {'new ' if not told else ''}characters"
+    told = f"; {told}" if told else ""
     if on_new.coverage < rules.min_coverage:
-        return Verdict(holds=False, reason=f"{covered}, limit {percent(rules.min_coverage)}")
+        return Verdict(holds=False, reason=f"{covered}, limit {percent(rules.min_coverage)}{told}")
     rise = on_new.tokens_per_char / on_old.tokens_per_char - 1 if on_new.num_chars and on_old.num_chars else 0.0
     risen = f"fertility on the new text rose by {percent(rise)}, limit {percent(rules.max_fertility_rise)}"
     if rise > rules.max_fertility_rise:
-        return Verdict(holds=False, reason=risen)
-    return Verdict(holds=True, reason=f"{covered}; {risen}")
+        return Verdict(holds=False, reason=f"{risen}{told}")
+    return Verdict(holds=True, reason=f"{covered}; {risen}{told}")
 
 
 def decide(
@@ -82,7 +84,7 @@ def decide(
             return Decision(action="rebuilt", reason=f"rebuilt: {why}; {gain}")
         why = f"{why}; but {gain}, less than {percent(rules.min_rebuild_gain)}"
     if extension is not None and extension.num_terms:
-        saved = saving(on_new, extension.on_new)
+        saved = saving(on_new, extension.fit)
         terms = f"{extension.num_terms:,} new terms, {extension.num_user_terms:,} of them users',"
         told = f"{terms} save {percent(saved)} of the tokens"
         if extension.num_user_terms or saved >= rules.min_extension_gain:

@@ -34,6 +34,23 @@ def test_more_of_the_same_reuses_the_tokenizer_and_another_field_rebuilds_it():
     assert rebuilt.fit.coverage == 1.0
 
 
+def test_a_few_new_lines_do_not_rebuild_what_serves():
+    serving = choose(corpus(OLD), None, NO_TERMS, RULES).tokenizer
+    rare = ["𪚥字登记的，申请人应当向登记机构提交身份证明，登记机构应当当场审查。"]
+    kept = choose(corpus(rare, OLD), serving, NO_TERMS, RULES)
+    assert (kept.action, kept.tokenizer) == ("reused", serving)
+    assert kept.fit.num_chars == len(rare[0])
+    assert kept.fit.coverage < RULES.min_coverage, "what is told of the new text is about it alone"
+    assert "34 new characters and " in kept.reason
+    assert "since fewer than 20,000 are new" in kept.reason
+    as_before = RULES.model_copy(update={"min_judged_chars": 0})
+    assert choose(corpus(rare, OLD), serving, NO_TERMS, as_before).action == "rebuilt"
+
+
+def test_a_version_that_adds_nothing_reuses_what_serves():
+    assert choose(corpus((), [DRUG_LEAFLET]), TOKENIZER, NO_TERMS, RULES).action == "reused"
+
+
 def test_a_users_new_term_extends_the_serving_tokenizer_and_counts_once():
     texts = corpus(["数据出境安全评估由国家网信部门负责。"] * 3, ARTICLES)
     lexicon = with_terms("数据出境安全评估", "从未出现的词语", texts=texts)

@@ -13,7 +13,7 @@ def fit(coverage: float = 1.0, tokens_per_char: float = 0.5, num_chars: int = 10
 
 
 def extension(tokens_per_char: float, *, num_user_terms: int = 0, num_terms: int = 7) -> Extension:
-    return Extension(num_terms=num_terms, num_user_terms=num_user_terms, on_new=fit(tokens_per_char=tokens_per_char))
+    return Extension(num_terms=num_terms, num_user_terms=num_user_terms, fit=fit(tokens_per_char=tokens_per_char))
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,8 @@ def test_the_reason_gives_value_and_limit():
     on_new, on_old = fit(coverage=0.999, tokens_per_char=0.62), fit(tokens_per_char=0.55)
     assert holds(on_new, on_old, RULES).reason == "fertility on the new text rose by 12.73 %, limit 10.00 %"
     assert holds(fit(coverage=0.9), on_old, RULES).reason == "it covers 90.00 % of the new characters, limit 99.50 %"
+    told = holds(fit(coverage=0.9), on_old, RULES, told="judged on two").reason
+    assert told == "it covers 90.00 % of the characters, limit 99.50 %; judged on two"
 
 
 @pytest.mark.parametrize(
