@@ -31,7 +31,7 @@ class TokenizerRules(Group):
     """Characters of training text in which is looked what a term would cut in two."""
     max_measure_chars: Annotated[int, Field(gt=0)] = 1_000_000
     """Characters of old and of new text on which coverage and fertility are measured."""
-    min_judged_chars: Annotated[int, Field(ge=0)] = 20_000
+    min_judged_chars: Annotated[int, Field(gt=0)] = 20_000
     """New text that is shorter is judged with a sample of the text before, so many characters together: in a few lines one rare
     character is a percent."""
     max_report_chars: Annotated[int, Field(gt=0)] = 300_000
@@ -41,7 +41,8 @@ class TokenizerRules(Group):
     max_fertility_rise: Annotated[float, Field(ge=0)] = 0.10
     """and while its tokens per character on the new text are at most this share above those on the text before."""
     min_rebuild_gain: Share = 0.03
-    """Where it does not fit, it is rebuilt if that covers more, or saves at least this share of the new text's tokens."""
+    """Where it does not fit, it is rebuilt if that saves at least this share of the new text's tokens, an extension much less; or
+    if it brings the coverage half way to its limit at hardly any more tokens."""
     min_extension_gain: Share = 0.03
     """Mined terms of the new text extend it if they save at least this share of its tokens; terms of users always do."""
     max_extension_terms: Annotated[int, Field(ge=0)] = 1_000

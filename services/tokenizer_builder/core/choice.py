@@ -9,13 +9,13 @@ import rjieba
 from tokenizers import Tokenizer
 
 from services.tokenizer_builder.core import bpe, decision, recipe
-from services.tokenizer_builder.core.decision import Decision, Extension
+from services.tokenizer_builder.core.decision import Decision, Extension, Rebuild
 from services.tokenizer_builder.core.extension import Extended, extend, new_terms
 from services.tokenizer_builder.core.fit import Fit, measure
 from services.tokenizer_builder.core.job import CorpusTexts
 from services.tokenizer_builder.core.judging import mined
 from services.tokenizer_builder.core.lexicon import Lexicon, LexiconState, combined, terms_of
-from services.tokenizer_builder.core.measured import judged_on
+from services.tokenizer_builder.core.measured import Trial, judged_on, trial_of
 from services.tokenizer_builder.core.mining import GeneralText
 from services.tokenizer_builder.core.recipe import Built, Sizes
 from services.tokenizer_builder.core.screen import MIN_ADDED_CHARS, Finder, Overlap, overlaps
@@ -72,13 +72,19 @@ def choose(texts: CorpusTexts, serving: Tokenizer | None, lexicon: Lexicon, rule
     if serving is None:
         return work.as_built("built", "built: nothing serves yet")
     judged = judged_on(texts.new, texts.old, rules)
-    fit = measure(serving, judged.texts)
+    on_judged = measure(serving, judged.texts)
     on_old = measure(serving, bpe.thin(texts.old, max_chars=rules.max_measure_chars))
-    verdict = decision.holds(fit, on_old, rules, told=judged.told)
-    rebuilt = None if verdict.holds else measure(work.built.tokenizer, judged.texts)
+    verdict = decision.holds(on_judged, on_old, rules, told=judged.told)
     extended = work.extended(serving, lexicon)
-    extension = _extension(extended, lexicon, judged.texts)
-    made = decision.decide(verdict, fit, rules, rebuilt=rebuilt, extension=extension)
+    if verdict.holds:
+        made = decision.decide(
+            verdict, on_judged, rules, rebuild=None, extension=_extension(extended, lexicon, judged.texts)
+        )
+    else:
+        trial = trial_of(texts, judged, rules)
+        rebuild = Rebuild(fit=measure(work.tried(trial), trial.texts), told=trial.told)
+        extension = _extension(extended, lexicon, trial.texts)
+        made = decision.decide(verdict, measure(serving, trial.texts), rules, rebuild=rebuild, extension=extension)
     if made.action == "rebuilt":
         return work.as_built("rebuilt", made.reason)
     return work.as_kept(serving, extended, made)
@@ -102,12 +108,20 @@ class _Work:
     @cached_property
     def built(self) -> Built:
         """A new tokenizer."""
-        num_chars = sum(map(len, set(self.training)))
+        return self._built(self.training)
+
+    def tried(self, trial: Trial) -> Tokenizer:
+        """Return a new tokenizer of the trial's training text."""
+        if trial.training is self._texts.training:
+            return self.built.tokenizer
+        return self._built(bpe.thin(trial.training, max_chars=self._rules.max_build_chars)).tokenizer
+
+    def _built(self, training: Sequence[str]) -> Built:
         sizes = Sizes(
-            vocab_size=decision.vocab_size_for(num_chars, self._rules), core_size=self._rules.core_size,
+            vocab_size=decision.vocab_size_for(sum(map(len, set(training))), self._rules), core_size=self._rules.core_size,
             max_word_chars=self._rules.max_word_chars, max_piece_chars=self._rules.max_token_chars,
         )  # fmt: skip
-        return recipe.build(counted(self.training), self.terms, self._screened(self.terms), sizes)
+        return recipe.build(counted(training), self.terms, self._screened(self.terms), sizes)
 
     def as_built(self, action: Literal["built", "rebuilt"], reason: str) -> Choice:
         """Return the new tokenizer as the choice."""

@@ -6,6 +6,13 @@ from typing import Literal
 from services.tokenizer_builder.core.fit import Fit
 from services.tokenizer_builder.settings import TokenizerRules
 
+MIN_GAP_CLOSED = 0.5
+"""A new tokenizer covers enough more if it closes this share of the gap between the coverage and its limit,"""
+MAX_TOKENS_LOST = 0.01
+"""and needs at most this share of tokens more: every id and every row of the model's embedding changes its meaning."""
+NEARLY = 0.8
+"""An extension that saves this share of what a new tokenizer saves is preferred: it keeps all ids."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
@@ -38,6 +45,19 @@ class Extension:
     fit: Fit
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rebuild:
+    """What a new tokenizer would bring.
+
+    Attributes:
+        fit: It on the text that decides.
+        told: What this text is to it, for people.
+    """
+
+    fit: Fit
+    told: str
+
+
 def holds(on_new: Fit, on_old: Fit, rules: TokenizerRules, *, told: str = "") -> Verdict:
     """Return whether the serving tokenizer still fits.
 
@@ -65,32 +85,68 @@ def holds(on_new: Fit, on_old: Fit, rules: TokenizerRules, *, told: str = "") ->
 
 
 def decide(
-    verdict: Verdict, on_new: Fit, rules: TokenizerRules, *, rebuilt: Fit | None, extension: Extension | None
+    verdict: Verdict, fit: Fit, rules: TokenizerRules, *, rebuild: Rebuild | None, extension: Extension | None
 ) -> Decision:
     """Return what is done with the serving tokenizer.
 
     Args:
         verdict: Whether it holds.
-        on_new: It on the new text.
+        fit: It on the text that decides, the same for all.
         rules: The limits.
-        rebuilt: A new one on the new text; None: none was built, since the serving one holds.
+        rebuild: What a new one would bring; None: none was built, since the serving one holds.
         extension: What new terms would bring; None: there are none.
     """
     why = verdict.reason
-    if rebuilt is not None:
-        saved, covers = saving(on_new, rebuilt), rebuilt.coverage - on_new.coverage
-        gain = f"a new one saves {percent(saved)} of the tokens and covers {percent(covers)} more"
-        if saved >= rules.min_rebuild_gain or (on_new.coverage < rules.min_coverage and covers > 0):
-            return Decision(action="rebuilt", reason=f"rebuilt: {why}; {gain}")
-        why = f"{why}; but {gain}, less than {percent(rules.min_rebuild_gain)}"
+    saved_by_terms = saving(fit, extension.fit) if _is_worth(extension, fit, rules) and extension else None
+    if rebuild is not None:
+        gain = _gain(rebuild, fit)
+        closes = _closes_gap(rebuild.fit, fit, rules)
+        if closes or _saves(rebuild.fit, fit, rules):
+            if closes or saved_by_terms is None or saved_by_terms < NEARLY * saving(fit, rebuild.fit):
+                return Decision(action="rebuilt", reason=f"rebuilt: {why}; {gain}")
+            why = f"{why}; {gain}, hardly more than the new terms"
+        else:
+            why = f"{why}; but {gain}, {_limits(fit, rules)}"
     if extension is not None and extension.num_terms:
-        saved = saving(on_new, extension.fit)
         terms = f"{extension.num_terms:,} new terms, {extension.num_user_terms:,} of them users',"
-        told = f"{terms} save {percent(saved)} of the tokens"
-        if extension.num_user_terms or saved >= rules.min_extension_gain:
+        told = f"{terms} save {percent(saving(fit, extension.fit))} of the tokens"
+        if saved_by_terms is not None:
             return Decision(action="extended", reason=f"extended: {told}; {why}")
         why = f"{why}; {told}, limit {percent(rules.min_extension_gain)}"
     return Decision(action="reused", reason=f"reused: {why}")
+
+
+def _is_worth(extension: Extension | None, fit: Fit, rules: TokenizerRules) -> bool:
+    """Whether new terms shall be appended: some are users', or they save enough."""
+    if extension is None or not extension.num_terms:
+        return False
+    return extension.num_user_terms > 0 or saving(fit, extension.fit) >= rules.min_extension_gain
+
+
+def _closes_gap(rebuilt: Fit, fit: Fit, rules: TokenizerRules) -> bool:
+    """Whether a new tokenizer covers so much more of what is not covered that it may need some more tokens for it."""
+    gap = rules.min_coverage - fit.coverage
+    is_covered = gap > 0 and rebuilt.coverage - fit.coverage >= MIN_GAP_CLOSED * gap
+    return is_covered and saving(fit, rebuilt) >= -MAX_TOKENS_LOST
+
+
+def _saves(rebuilt: Fit, fit: Fit, rules: TokenizerRules) -> bool:
+    """Whether a new tokenizer saves enough, and does not cover too little for it."""
+    covers = rebuilt.coverage >= min(fit.coverage, rules.min_coverage)
+    return covers and saving(fit, rebuilt) >= rules.min_rebuild_gain
+
+
+def _gain(rebuild: Rebuild, fit: Fit) -> str:
+    covers = percent(rebuild.fit.coverage - fit.coverage)
+    return (
+        f"a new one saves {percent(saving(fit, rebuild.fit))} of the tokens and covers {covers} more, on {rebuild.told}"
+    )
+
+
+def _limits(fit: Fit, rules: TokenizerRules) -> str:
+    gap = rules.min_coverage - fit.coverage
+    covering = f" or {percent(MIN_GAP_CLOSED * gap)} covered at hardly any more" if gap > 0 else ""
+    return f"limit {percent(rules.min_rebuild_gain)} saved{covering}"
 
 
 def saving(before: Fit, after: Fit) -> float:

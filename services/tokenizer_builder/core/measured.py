@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.tokenizer_builder.core import bpe
+from services.tokenizer_builder.core.job import CorpusTexts
 from services.tokenizer_builder.settings import TokenizerRules
+
+KEPT_BACK_PER = 10
+"""One of so many characters of new text is kept back from a trial,"""
+LEARNT_TOO = 2
+"""if the new text is so many times as long: the trial must learn from new text, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,3 +46,45 @@ def judged_on(new: Sequence[str], old: Sequence[str], rules: TokenizerRules) -> 
         f" {rules.min_judged_chars:,} are new"
     )
     return Measured(texts=[*sample, *before], told=told)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What a new tokenizer is built from on trial, and the text on which it is compared with the serving one.
+
+    Attributes:
+        training: The texts that it learns from.
+        texts: The texts that both are measured on.
+        told: What those are, for people.
+    """
+
+    training: Sequence[str]
+    texts: Sequence[str]
+    told: str
+
+
+def trial_of(corpus: CorpusTexts, judged: Measured, rules: TokenizerRules) -> Trial:
+    """Return a trial on new text that the new tokenizer has not seen, since it fits what it learnt from in any case.
+
+    That is the held-out part of the new text; where it is too short, a tenth of the rest, which the trial does not learn from;
+    where that is too short as well, there is nothing but the text that it learnt from.
+
+    Args:
+        corpus: The corpus version's texts.
+        judged: What says whether the serving tokenizer fits.
+        rules: Say how much is enough.
+    """
+    held_out = set(corpus.held_out)
+    unseen = [text for text in corpus.new if text in held_out]
+    if sum(map(len, unseen)) >= rules.min_judged_chars:
+        return Trial(
+            training=corpus.training, texts=bpe.thin(unseen, max_chars=rules.max_measure_chars), told="held-out text"
+        )
+    seen = [text for text in corpus.new if text not in held_out]
+    size = max(rules.min_judged_chars, sum(map(len, seen)) // KEPT_BACK_PER)
+    kept_back = set(bpe.thin(seen, max_chars=size))
+    training = [text for text in corpus.training if text[:size] not in kept_back]
+    if sum(map(len, seen)) >= LEARNT_TOO * size and training:
+        texts = bpe.thin(sorted(kept_back), max_chars=rules.max_measure_chars)
+        return Trial(training=training, texts=texts, told="text kept back from it")
+    return Trial(training=corpus.training, texts=judged.texts, told="text that it learnt from")

@@ -28,7 +28,8 @@ def with_terms(*terms: str, texts: CorpusTexts) -> Lexicon:
 def test_more_of_the_same_reuses_the_tokenizer_and_another_field_rebuilds_it():
     kept = choose(corpus(ARTICLES[-1:], ARTICLES[:-1]), TOKENIZER, NO_TERMS, RULES)
     assert (kept.action, kept.tokenizer, kept.num_new_tokens) == ("reused", TOKENIZER, 0)
-    rebuilt = choose(corpus([DRUG_LEAFLET], ARTICLES), TOKENIZER, NO_TERMS, RULES)
+    serving = choose(corpus(ARTICLES), None, NO_TERMS, RULES).tokenizer
+    rebuilt = choose(corpus([DRUG_LEAFLET], ARTICLES), serving, NO_TERMS, RULES)
     assert rebuilt.action == "rebuilt"
     assert "it covers" in rebuilt.reason
     assert rebuilt.fit.coverage == 1.0
@@ -43,8 +44,20 @@ def test_a_few_new_lines_do_not_rebuild_what_serves():
     assert kept.fit.coverage < RULES.min_coverage, "what is told of the new text is about it alone"
     assert "34 new characters and " in kept.reason
     assert "since fewer than 20,000 are new" in kept.reason
-    as_before = RULES.model_copy(update={"min_judged_chars": 0})
-    assert choose(corpus(rare, OLD), serving, NO_TERMS, as_before).action == "rebuilt"
+
+
+def test_a_rebuild_is_compared_on_new_text_that_the_trial_did_not_learn_from():
+    serving = choose(corpus(OLD), None, NO_TERMS, RULES).tokenizer
+    # Another field, by a rule: every Han character becomes another one, which statutes do not know.
+    other = [
+        "".join(chr(ord(one) - ord("一") + 0x20000) if "一" <= one <= "鿿" else one for one in text)
+        for text in OLD[:150]
+    ]
+    rules = RULES.model_copy(update={"min_judged_chars": 2_000})
+    rebuilt = choose(corpus(other, OLD), serving, NO_TERMS, rules)
+    assert rebuilt.action == "rebuilt"
+    assert "on text kept back from it" in rebuilt.reason
+    assert rebuilt.fit.coverage > 0.9
 
 
 def test_a_version_that_adds_nothing_reuses_what_serves():

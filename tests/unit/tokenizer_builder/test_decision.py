@@ -1,6 +1,14 @@
 import pytest
 
-from services.tokenizer_builder.core.decision import Extension, Verdict, decide, holds, saving, vocab_size_for
+from services.tokenizer_builder.core.decision import (
+    Extension,
+    Rebuild,
+    Verdict,
+    decide,
+    holds,
+    saving,
+    vocab_size_for,
+)
 from services.tokenizer_builder.core.fit import Fit
 from services.tokenizer_builder.settings import TokenizerRules
 
@@ -42,7 +50,7 @@ def test_the_reason_gives_value_and_limit():
 
 
 @pytest.mark.parametrize(
-    ("verdict", "on_new", "rebuilt", "more", "action"),
+    ("verdict", "serving", "rebuilt", "more", "action"),
     [
         (HOLDS, fit(), None, None, "reused"),
         (HOLDS, fit(), None, extension(0.486), "reused"),
@@ -54,23 +62,37 @@ def test_the_reason_gives_value_and_limit():
         (FAILS, fit(tokens_per_char=0.6), fit(tokens_per_char=0.59), extension(0.5), "extended"),
         (FAILS, fit(coverage=0.9), fit(coverage=0.95, tokens_per_char=0.5), None, "rebuilt"),
         (FAILS, fit(coverage=0.9), fit(coverage=0.9, tokens_per_char=0.5), None, "reused"),
+        # A millionth more coverage is no reason, nor is more coverage at any price.
+        (FAILS, fit(coverage=0.994), fit(coverage=0.994001, tokens_per_char=0.52), None, "reused"),
+        (FAILS, fit(coverage=0.994), fit(coverage=0.994001), None, "reused"),
+        (FAILS, fit(coverage=0.994), fit(coverage=0.9951, tokens_per_char=0.52), None, "reused"),
+        (FAILS, fit(coverage=0.994), fit(coverage=0.9946, tokens_per_char=0.504), None, "rebuilt"),
+        (FAILS, fit(coverage=0.999), fit(coverage=0.98, tokens_per_char=0.4), None, "reused"),
+        # An extension keeps all ids.
+        (FAILS, fit(tokens_per_char=0.6), fit(tokens_per_char=0.5), extension(0.51), "extended"),
+        (FAILS, fit(tokens_per_char=0.6), fit(tokens_per_char=0.5), extension(0.53), "rebuilt"),
+        (FAILS, fit(tokens_per_char=0.6), fit(tokens_per_char=0.58), extension(0.584), "rebuilt"),
+        (FAILS, fit(tokens_per_char=0.6), fit(tokens_per_char=0.58), extension(0.584, num_user_terms=1), "extended"),
+        (FAILS, fit(coverage=0.9), fit(tokens_per_char=0.4), extension(0.4), "rebuilt"),
     ],
 )
-def test_what_is_done_follows_from_the_numbers(verdict, on_new, rebuilt, more, action):
-    made = decide(verdict, on_new, RULES, rebuilt=rebuilt, extension=more)
+def test_what_is_done_follows_from_the_numbers(verdict, serving, rebuilt, more, action):
+    rebuild = Rebuild(fit=rebuilt, told="held-out text") if rebuilt else None
+    made = decide(verdict, serving, RULES, rebuild=rebuild, extension=more)
     assert made.action == action
     assert made.reason.startswith(f"{action}: ")
     assert verdict.reason in made.reason
 
 
 def test_the_reason_names_what_terms_and_a_rebuild_would_bring():
-    made = decide(
-        FAILS, fit(tokens_per_char=0.6), RULES, rebuilt=fit(tokens_per_char=0.594), extension=extension(0.594)
-    )
+    rebuild = Rebuild(fit=fit(tokens_per_char=0.594), told="held-out text")
+    made = decide(FAILS, fit(tokens_per_char=0.6), RULES, rebuild=rebuild, extension=extension(0.594))
     assert made.reason == (
-        "reused: it does not fit; but a new one saves 1.00 % of the tokens and covers 0.00 % more, less than 3.00 %; "
-        "7 new terms, 0 of them users', save 1.00 % of the tokens, limit 3.00 %"
+        "reused: it does not fit; but a new one saves 1.00 % of the tokens and covers 0.00 % more, on held-out text, "
+        "limit 3.00 % saved; 7 new terms, 0 of them users', save 1.00 % of the tokens, limit 3.00 %"
     )
+    low = decide(FAILS, fit(coverage=0.9), RULES, rebuild=rebuild, extension=None)
+    assert "limit 3.00 % saved or 4.75 % covered at hardly any more" in low.reason
 
 
 def test_a_saving_is_a_share_of_the_tokens_before():
