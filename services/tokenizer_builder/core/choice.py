@@ -20,7 +20,7 @@ from services.tokenizer_builder.core.mining import GeneralText
 from services.tokenizer_builder.core.recipe import Built, Sizes
 from services.tokenizer_builder.core.screen import MIN_ADDED_CHARS, Finder, Overlap, overlaps
 from services.tokenizer_builder.core.segmentation import counted, is_general
-from services.tokenizer_builder.core.terms import Term
+from services.tokenizer_builder.core.terms import Term, standing
 from services.tokenizer_builder.settings import LexiconRules, TokenizerRules
 from shared.errors import RunFailed
 
@@ -58,7 +58,10 @@ def lexicon_of(
         rules: How terms are mined.
     """
     found, contrast = mined(texts.training, general, rules, texts.parts)
-    counts = Finder(list(state.decisions)).counted(texts.training)
+    wanted = [term for term, said in state.decisions.items() if said == "accepted" and standing(term) is None]
+    # Apart, since of two terms at one place the longer is found: one that nobody wants must hide none.
+    others = list(state.decisions.keys() - set(wanted))
+    counts = Finder(wanted).counted(texts.training) + Finder(others).counted(texts.training)
     return combined(state, found, counts, contrast=contrast, max_shown=rules.max_shown)
 
 

@@ -35,6 +35,16 @@ def test_more_of_the_same_reuses_the_tokenizer_and_another_field_rebuilds_it():
     assert rebuilt.fit.coverage == 1.0
 
 
+def test_a_term_that_nobody_wants_hides_none_that_is_accepted():
+    texts = corpus(["数据知识产权登记证书由登记机构发放。"] * 4)
+    state = (
+        LexiconState().with_terms(["数据知识产权", "2数据知识产权"]).with_decision("数据知识产权登记证书", "rejected")
+    )
+    lexicon = lexicon_of(texts, state, general_text(None), LexiconRules(mine=False))
+    counts = {entry.term: entry.count for entry in lexicon.entries}
+    assert counts == {"数据知识产权": 4, "2数据知识产权": 0, "数据知识产权登记证书": 4}
+
+
 def test_a_few_new_lines_do_not_rebuild_what_serves():
     serving = choose(corpus(OLD), None, NO_TERMS, RULES).tokenizer
     rare = ["𪚥字登记的，申请人应当向登记机构提交身份证明，登记机构应当当场审查。"]
