@@ -14,7 +14,7 @@ class TokenizerRules(Group):
     """How a tokenizer is built, and when the serving one is kept, extended or rebuilt."""
 
     vocab_size: Annotated[int, Field(ge=512, le=65_536)] = 22_528
-    """Tokens at most, special and byte tokens included; small corpora stay below it."""
+    """Tokens at most, special and byte tokens included; small corpora stay below it, and extensions may go a little beyond it."""
     small_vocab_size: Annotated[int, Field(ge=512, le=65_536)] = 6_000
     """Tokens at most of a small corpus: a model's embedding is as large as its vocabulary, and a small one cannot fill it."""
     chars_per_token: Annotated[int, Field(gt=0)] = 450
@@ -46,7 +46,8 @@ class TokenizerRules(Group):
     min_extension_gain: Share = 0.03
     """Mined terms of the new text extend it if they save at least this share of its tokens; terms of users always do."""
     max_extension_terms: Annotated[int, Field(ge=0)] = 1_000
-    """Terms that one extension appends."""
+    """Terms that one extension appends, and tokens that all extensions of a tokenizer together may bring beyond the largest size
+    of a new one."""
 
 
 class WordVectorSettings(Group):

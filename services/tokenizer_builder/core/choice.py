@@ -71,14 +71,14 @@ def choose(texts: CorpusTexts, serving: Tokenizer | None, lexicon: Lexicon, rule
     Raises:
         RunFailed: There is no training text to build from.
     """
-    work = _Work(texts, terms_of(lexicon), rules)
+    work = _Work(texts, lexicon, rules)
     if serving is None:
         return work.as_built("built", "built: nothing serves yet")
     judged = judged_on(texts.new, texts.old, rules)
     on_judged = measure(serving, judged.texts)
     on_old = measure(serving, bpe.thin(texts.old, max_chars=rules.max_measure_chars))
     verdict = decision.holds(on_judged, on_old, rules, told=judged.told)
-    extended = work.extended(serving, lexicon)
+    extended = work.extended(serving)
     if verdict.holds:
         made = decision.decide(
             verdict, on_judged, rules, rebuild=None, extension=_extension(extended, lexicon, judged.texts)
@@ -96,10 +96,13 @@ def choose(texts: CorpusTexts, serving: Tokenizer | None, lexicon: Lexicon, rule
 class _Work:
     """What is made of a corpus version's training text, each part when it is needed."""
 
-    def __init__(self, texts: CorpusTexts, terms: Sequence[Term], rules: TokenizerRules) -> None:
+    def __init__(self, texts: CorpusTexts, lexicon: Lexicon, rules: TokenizerRules) -> None:
         self._texts = texts
         self._rules = rules
-        self.terms = terms
+        self._users = _users(lexicon)
+        self.terms = terms_of(lexicon)
+        # The terms of users that occur stand first.
+        self._num_first = sum(term.text in self._users and term.count > 0 for term in self.terms)
 
     @cached_property
     def training(self) -> list[str]:
@@ -119,12 +122,23 @@ class _Work:
             return self.built.tokenizer
         return self._built(bpe.thin(trial.training, max_chars=self._rules.max_build_chars)).tokenizer
 
+    def _room(self, serving: Tokenizer) -> int:
+        """Return how many terms may be appended: extensions may go beyond a new tokenizer's size, but not again and again."""
+        training = bpe.thin(self._texts.training, max_chars=self._rules.max_build_chars)
+        largest = self._vocab_size(training) + self._rules.max_extension_terms
+        room = largest - serving.get_vocab_size(with_added_tokens=True)
+        return max(min(self._rules.max_extension_terms, room), 0)
+
+    def _vocab_size(self, training: Sequence[str]) -> int:
+        return decision.vocab_size_for(sum(map(len, set(training))), self._rules)
+
     def _built(self, training: Sequence[str]) -> Built:
         sizes = Sizes(
-            vocab_size=decision.vocab_size_for(sum(map(len, set(training))), self._rules), core_size=self._rules.core_size,
+            vocab_size=self._vocab_size(training), core_size=self._rules.core_size,
             max_word_chars=self._rules.max_word_chars, max_piece_chars=self._rules.max_token_chars,
         )  # fmt: skip
-        return recipe.build(counted(training), self.terms, self._screened(self.terms), sizes)
+        screened = self._screened(self.terms)
+        return recipe.build(counted(training), self.terms, screened, sizes, num_first=self._num_first)
 
     def as_built(self, action: Literal["built", "rebuilt"], reason: str) -> Choice:
         """Return the new tokenizer as the choice."""
@@ -134,18 +148,17 @@ class _Work:
             num_left_out=len(self.built.left_out),
         )  # fmt: skip
 
-    def extended(self, serving: Tokenizer, lexicon: Lexicon) -> Extended | None:
+    def extended(self, serving: Tokenizer) -> Extended | None:
         """Return the serving tokenizer with the terms that the new text brings, None where it brings none."""
-        users = {entry.term for entry in lexicon.accepted if entry.origin == "user"}
         missing = new_terms(serving, [term for term in self.terms if term.count])
         finder = Finder([term.text for term in missing])
         on_new, on_old = finder.counted(self._texts.new), finder.counted(self._texts.old)
         share = max(sum(map(len, self._texts.new)), 1) / max(sum(map(len, self._texts.old)), 1)
         brought = [
             term for term in missing
-            if term.text in users or on_new[term.text] > RISEN * share * on_old[term.text]
-        ][: self._rules.max_extension_terms]  # fmt: skip
-        made = extend(serving, brought, self._screened(brought)) if brought else None
+            if term.text in self._users or on_new[term.text] > RISEN * share * on_old[term.text]
+        ]  # fmt: skip
+        made = extend(serving, brought, self._screened(brought), max_terms=self._room(serving)) if brought else None
         return made if made and made.added else None
 
     def as_kept(self, serving: Tokenizer, extended: Extended | None, made: Decision) -> Choice:
@@ -171,9 +184,12 @@ class _Work:
 def _extension(extended: Extended | None, lexicon: Lexicon, texts: Sequence[str]) -> Extension | None:
     if extended is None:
         return None
-    users = {entry.term for entry in lexicon.accepted if entry.origin == "user"}
     return Extension(
         num_terms=len(extended.added),
-        num_user_terms=len(users.intersection(extended.added)),
+        num_user_terms=len(_users(lexicon).intersection(extended.added)),
         fit=measure(extended.tokenizer, texts),
     )
+
+
+def _users(lexicon: Lexicon) -> frozenset[str]:
+    return frozenset(entry.term for entry in lexicon.accepted if entry.origin == "user")

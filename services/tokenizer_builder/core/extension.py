@@ -21,7 +21,7 @@ class Extended:
 
     Attributes:
         added: Terms that became tokens, in the order of their ids.
-        left_out: Terms that would change how other text is read.
+        left_out: Terms that would change how other text is read, and those that there is no room for.
         num_new_tokens: How many ids are new; those before are as they were.
     """
 
@@ -31,19 +31,25 @@ class Extended:
     num_new_tokens: int
 
 
-def extend(tokenizer: Tokenizer, terms: Sequence[Term], screened: Mapping[str, Overlap]) -> Extended:
+def extend(
+    tokenizer: Tokenizer, terms: Sequence[Term], screened: Mapping[str, Overlap], *, max_terms: int | None = None
+) -> Extended:
     """Return a tokenizer with terms that it has in pieces now.
 
     Args:
         tokenizer: One of ours.
         terms: What shall be one token, what matters most first.
         screened: How they stand in a text.
+        max_terms: At most so many, a token each; None: all.
     """
     draft = bpe.reopened(tokenizer)
     num_before = len(draft.names)
     added: list[str] = []
     left_out: list[str] = []
     for term in terms:
+        if max_terms is not None and len(added) >= max_terms:
+            left_out.append(term.text)
+            continue
         if may_be_added(term.text, screened):
             draft.add_term(term.text)
         elif (pair := _pair(draft, term.text)) is not None:

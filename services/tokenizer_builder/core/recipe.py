@@ -2,6 +2,7 @@
 
 1. The core learns merges inside the words of a segmenter: whole words, few tokens across word boundaries.
 2. Short terms, and those that would cut their neighbours, become merges; all others are found before any merge (`screen`).
+   Those that users named and that occur come first, and the words of the core give them room where they need it.
 3. On the text between these terms merges go on without a segmenter: what often stands together becomes one token.
 
 Each stage only appends, so the first ids are a smaller tokenizer's. Source of the recipe: our measurements of segmented,
@@ -28,6 +29,8 @@ TWO_NUMERALS = re.compile(f"[{NUMERALS}]{{2}}")
 """Chinese numerals are read one by one like digits: 三年 and 十三年 differ in a token, whatever the number."""
 SEGMENTED_SHARE, CONTINUED_SHARE = 0.65, 0.2
 """Of the room beside special tokens, bytes and characters: for the core's words, and for what is merged without a segmenter."""
+LEAST_SEGMENTED_SHARE = 0.4
+"""The core's words keep this share, whatever room users' terms need: those get two fifths of it at most."""
 RARE_CHARACTER_PER = 4_000_000
 """A character has a token of its own if it occurs once, and once more for so many characters of text."""
 MIN_CONTINUED_COUNT = 4
@@ -74,7 +77,9 @@ class Built:
     left_out: tuple[str, ...]
 
 
-def build(counts: TextCounts, terms: Sequence[Term], screened: Mapping[str, Overlap], sizes: Sizes) -> Built:
+def build(
+    counts: TextCounts, terms: Sequence[Term], screened: Mapping[str, Overlap], sizes: Sizes, *, num_first: int = 0
+) -> Built:
     """Return a tokenizer for a text.
 
     Args:
@@ -82,6 +87,7 @@ def build(counts: TextCounts, terms: Sequence[Term], screened: Mapping[str, Over
         terms: The lexicon, what matters most first; where there is too little room, the last are left out.
         screened: How terms stand in the text.
         sizes: How large it may be.
+        num_first: So many terms, the first ones, go before words of the core: a person named them, and they occur.
 
     Raises:
         ValueError: The vocabulary is too small for special and byte tokens.
@@ -90,10 +96,14 @@ def build(counts: TextCounts, terms: Sequence[Term], screened: Mapping[str, Over
     num_characters = len(draft.names) - bpe.NUM_FIXED
     room = sizes.vocab_size - len(draft.names)
     base = len(draft.names)
+    end = base + int(room * (1 - CONTINUED_SHARE))
     words = Pieces(_wordly(counts, terms, sizes), draft.ids, draft.names)
-    _learn(draft, words, up_to=base + int(room * SEGMENTED_SHARE), min_count=2, max_chars=sizes.max_word_chars)
+    _learn(draft, words, up_to=base + int(room * LEAST_SEGMENTED_SHARE), min_count=2, max_chars=sizes.max_word_chars)
+    needed = choose(draft, terms[:num_first], screened, up_to=end).cost
+    up_to = min(base + int(room * SEGMENTED_SHARE), end - needed)
+    _learn(draft, words, up_to=up_to, min_count=2, max_chars=sizes.max_word_chars)
     num_segmented = len(draft.names) - base
-    chosen = choose(draft, terms, screened, up_to=base + int(room * (1 - CONTINUED_SHARE)))
+    chosen = choose(draft, terms, screened, up_to=end)
     for term in chosen.merged:
         join(draft, term)
     num_new = sum(term not in draft.ids for term in chosen.added)
@@ -114,11 +124,16 @@ def build(counts: TextCounts, terms: Sequence[Term], screened: Mapping[str, Over
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """What becomes of terms."""
+    """What becomes of terms.
+
+    Attributes:
+        cost: Tokens that they bring, at most.
+    """
 
     added: tuple[str, ...]
     merged: tuple[str, ...]
     left_out: tuple[str, ...]
+    cost: int
 
 
 def choose(draft: Draft, terms: Sequence[Term], screened: Mapping[str, Overlap], *, up_to: int) -> Chosen:
@@ -135,17 +150,22 @@ def choose(draft: Draft, terms: Sequence[Term], screened: Mapping[str, Overlap],
     added: list[str] = []
     merged: list[str] = []
     left_out: list[str] = []
+    characters: set[str] = set()
     for term in terms:
         # What holds a term that is found before any merge can be one token only in the same way.
         is_added = bool(safe.places(term.text))
-        # A merge chain makes a token of each of its steps.
-        cost = 0 if term.text in draft.ids else 1 if is_added else len(term.text) - 1
+        lacking = set() if is_added else {one for one in term.text if one not in draft.ids} - characters
+        # A merge chain makes a token of each of its steps, and of each character that was none.
+        steps = 1 if is_added else len(term.text) - 1 + len(lacking)
+        cost = 0 if term.text in draft.ids else steps
         if cost > room:
             left_out.append(term.text)
             continue
         room -= cost
+        characters |= lacking
         (added if is_added else merged).append(term.text)
-    return Chosen(added=tuple(added), merged=tuple(merged), left_out=tuple(left_out))
+    cost = up_to - len(draft.names) - room
+    return Chosen(added=tuple(added), merged=tuple(merged), left_out=tuple(left_out), cost=cost)
 
 
 def may_be_added(term: str, screened: Mapping[str, Overlap]) -> bool:

@@ -5,6 +5,7 @@ from services.tokenizer_builder.core.choice import choose, lexicon_of
 from services.tokenizer_builder.core.job import CorpusTexts
 from services.tokenizer_builder.core.lexicon import Lexicon, LexiconState
 from services.tokenizer_builder.core.report import report_on
+from services.tokenizer_builder.core.segmentation import counted
 from services.tokenizer_builder.generals import general_text
 from services.tokenizer_builder.settings import LexiconRules, TokenizerRules
 from shared.demo.statutes import load_statutes
@@ -43,6 +44,21 @@ def test_a_term_that_nobody_wants_hides_none_that_is_accepted():
     lexicon = lexicon_of(texts, state, general_text(None), LexiconRules(mine=False))
     counts = {entry.term: entry.count for entry in lexicon.entries}
     assert counts == {"数据知识产权": 4, "2数据知识产权": 0, "数据知识产权登记证书": 4}
+
+
+def test_users_terms_that_occur_get_room_and_extensions_end_at_their_allowance():
+    runs = [run for run, _ in counted(OLD).runs.most_common() if 4 < len(run) < 12]
+    rules = RULES.model_copy(update={"small_vocab_size": 3_000, "vocab_size": 3_000, "max_extension_terms": 100})
+    texts = corpus(OLD)
+    built = choose(texts, None, with_terms(*runs[:500], texts=texts), rules)
+    assert built.num_left_out == 0
+    assert built.tokenizer.get_vocab_size(with_added_tokens=True) <= 3_000
+    more = with_terms(*runs[500:700], texts=texts)
+    extended = choose(corpus((), OLD), built.tokenizer, more, rules)
+    size = extended.tokenizer.get_vocab_size(with_added_tokens=True)
+    assert (extended.action, size <= 3_100) == ("extended", True)
+    again = choose(corpus((), OLD), extended.tokenizer, more, rules)
+    assert again.tokenizer.get_vocab_size(with_added_tokens=True) <= 3_100
 
 
 def test_a_few_new_lines_do_not_rebuild_what_serves():

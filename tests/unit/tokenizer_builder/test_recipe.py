@@ -135,6 +135,34 @@ def test_terms_without_room_are_left_out_the_last_first():
     assert tight.left_out[-1] == "戊癸巳"
 
 
+def test_terms_that_users_named_go_before_words_and_the_size_holds():
+    words = [word for word, _ in counted(HELD_OUT).runs.most_common() if 2 < len(word) < 9][:700]
+    terms = [Term(text=word, count=1) for word in words]
+    sizes = Sizes(vocab_size=4_000)
+    as_others, first = (build(counted(TEXTS), terms, {}, sizes, num_first=num) for num in (0, len(terms)))
+    assert len(first.left_out) == 0 < len(as_others.left_out)
+    assert share_whole(first.tokenizer, words) == 1.0
+    assert first.num_segmented < as_others.num_segmented
+    assert first.tokenizer.get_vocab_size(with_added_tokens=True) <= sizes.vocab_size
+    many = [
+        Term(text="".join(parts), count=1)
+        for parts in product("甲乙丙丁戊己庚辛壬癸", "子丑寅卯辰巳午未申酉戌亥", "鼠牛虎兔龙蛇马羊猴鸡狗猪")
+    ]
+    crowded = build(counted(TEXTS), many, {}, sizes, num_first=len(many))
+    room = sizes.vocab_size - bpe.NUM_FIXED - crowded.num_characters
+    assert 0.39 * room < crowded.num_segmented < 0.41 * room, "words keep their least share"
+    assert crowded.left_out
+
+
+def test_characters_that_terms_bring_count_into_the_size():
+    rare = [chr(0x20000 + number) for number in range(400)]
+    terms = [Term(text=left + right, count=1) for left, right in zip(rare[::2], rare[1::2], strict=True)]
+    built = build(counted(TEXTS[:500]), terms, {}, Sizes(vocab_size=700))
+    assert built.tokenizer.get_vocab_size(with_added_tokens=True) <= 700
+    assert len(built.merged) > 0
+    assert share_whole(built.tokenizer, built.merged) == 1.0
+
+
 # As it lies in the artifact store, and as in a bundle, beside the model's own configuration.
 @pytest.mark.parametrize("config", [None, '{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}'])
 def test_transformers_loads_the_file_and_encodes_as_we_do(tmp_path, config):
