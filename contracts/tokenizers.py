@@ -42,10 +42,13 @@ class TokenizerReport(Contract):
         coverage: Share of characters that need no byte fallback.
         tokens_per_char: Fertility; lower is better.
         word_coverage: Occurrences of words of two and more characters, as a segmenter cuts them, that are one token.
-        core_term_coverage: Occurrences of the thousand most frequent terms that are one token of the core.
-        terms_whole: Terms that alone are one token.
+        core_term_coverage: Occurrences of the thousand most frequent terms that are one token of the core; None: no term occurs.
+        num_terms: Accepted terms that occur, in the training text or in this one.
+        terms_whole: Those of them that alone are one token; None: there are none.
+        num_accepted_terms: Accepted terms, those that never occur included.
+        accepted_terms_whole: Those of them that alone are one token; None: there are none.
         terms_unbroken: Occurrences of terms in the text with no token's edge inside; where a general word reaches over the edge
-            of a term's letters, the term does not occur.
+            of a term's letters, the term does not occur. None where none occurs.
         crossing: Tokens that join a part of a word to its neighbour, of all tokens; lower is better.
         spanning: Tokens of several whole words.
         round_trip: Texts that come back from their tokens letter for letter.
@@ -69,10 +72,10 @@ class TokenizerReport(Contract):
     coverage: float
     tokens_per_char: float
     word_coverage: float
-    core_term_coverage: float
+    core_term_coverage: float | None
     num_terms: int
-    terms_whole: float
-    terms_unbroken: float
+    terms_whole: float | None
+    terms_unbroken: float | None
     num_term_occurrences: int
     crossing: float
     spanning: float
@@ -83,3 +86,5 @@ class TokenizerReport(Contract):
     compared: tuple[ComparedTokenizer, ...] = ()
     not_compared: tuple[str, ...] = ()
     num_entries: dict[str, int]
+    num_accepted_terms: int = 0
+    accepted_terms_whole: float | None = None

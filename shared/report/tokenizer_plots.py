@@ -24,16 +24,18 @@ def fertility_plot(report: TokenizerReport) -> str:
 
 
 def shares_plot(report: TokenizerReport) -> str:
-    """Return the shares of the text and of its words and terms that are as they should be."""
-    rows = [
+    """Return the shares of the text and of its words and terms that are as they should be, of terms where there are any."""
+    shares = [
         ("characters without byte fallback", report.coverage),
         ("words that are one token", report.word_coverage),
         ("frequent terms in the core", report.core_term_coverage),
-        ("terms that alone are one token", report.terms_whole),
+        ("terms that occur and are one token", report.terms_whole),
+        ("accepted terms that are one token", report.accepted_terms_whole),
         ("terms unbroken in the text", report.terms_unbroken),
         ("tokens that cross no word", 1 - report.crossing),
         ("texts that come back", report.round_trip),
     ]
+    rows = [(name, share) for name, share in shares if share is not None]
     with figure_of(height_in=0.6 + 0.36 * len(rows)) as (figure, (axes,)):
         _bars(axes, rows, "{:.2%}")
         axes.set_xlim(0, 1)

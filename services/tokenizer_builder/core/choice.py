@@ -33,7 +33,7 @@ class Choice:
     """The tokenizer for a corpus version, how it fits the new text, and why this one.
 
     Attributes:
-        terms: The lexicon's terms that are tokens of it.
+        terms_as_tokens: The lexicon's accepted terms that are tokens of it.
         num_left_out: Accepted terms that are none.
     """
 
@@ -41,7 +41,7 @@ class Choice:
     fit: Fit
     action: Literal["built", "reused", "extended", "rebuilt"]
     reason: str
-    terms: tuple[str, ...]
+    terms_as_tokens: tuple[str, ...]
     num_left_out: int
     num_new_tokens: int = 0
 
@@ -144,8 +144,8 @@ class _Work:
         """Return the new tokenizer as the choice."""
         terms = self.built.added + self.built.merged
         return Choice(
-            tokenizer=self.built.tokenizer, fit=self._on_new(self.built.tokenizer), action=action, reason=reason, terms=terms,
-            num_left_out=len(self.built.left_out),
+            tokenizer=self.built.tokenizer, fit=self._on_new(self.built.tokenizer), action=action, reason=reason,
+            terms_as_tokens=terms, num_left_out=len(self.built.left_out),
         )  # fmt: skip
 
     def extended(self, serving: Tokenizer) -> Extended | None:
@@ -168,7 +168,7 @@ class _Work:
         missing = {term.text for term in new_terms(tokenizer, self.terms)}
         return Choice(
             tokenizer=tokenizer, fit=self._on_new(tokenizer), action=made.action, reason=made.reason,
-            terms=tuple(term.text for term in self.terms if term.text not in missing), num_left_out=len(missing),
+            terms_as_tokens=tuple(term.text for term in self.terms if term.text not in missing), num_left_out=len(missing),
             num_new_tokens=extended.num_new_tokens if is_extended and extended else 0,
         )  # fmt: skip
 

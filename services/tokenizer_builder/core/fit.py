@@ -40,9 +40,9 @@ class Integrity:
         word_coverage: Occurrences of words of two and more Han characters, as a segmenter cuts them, that alone are one token.
         crossing: Tokens that join a part of a word to its neighbour, of all tokens; lower is better.
         spanning: Tokens of several whole words, which cut none.
-        terms_whole: Terms that alone are one token.
+        terms_whole: Terms that alone are one token; None where there is no term.
         terms_unbroken: Occurrences of terms in the text with no token's edge inside. Where a general word reaches over the edge
-            of a term's letters, as 商标 does over 标注 in 商标注册, the term does not occur.
+            of a term's letters, as 商标 does over 标注 in 商标注册, the term does not occur. None where none occurs.
         num_term_occurrences: How many occurrences those were.
         round_trip: Texts that come back from their tokens letter for letter.
         num_byte_tokens: Tokens that stand for a byte of a character outside the vocabulary.
@@ -55,8 +55,8 @@ class Integrity:
     crossing: float
     spanning: float
     num_terms: int
-    terms_whole: float
-    terms_unbroken: float
+    terms_whole: float | None
+    terms_unbroken: float | None
     num_term_occurrences: int
     round_trip: float
     num_byte_tokens: int
@@ -110,10 +110,10 @@ def examine(tokenizer: Tokenizer, texts: Sequence[str], terms: Sequence[str], cu
     )
 
 
-def share_whole(tokenizer: Tokenizer, terms: Sequence[str]) -> float:
-    """Return the share of terms that alone are one token; 1.0 where there is none."""
+def share_whole(tokenizer: Tokenizer, terms: Sequence[str]) -> float | None:
+    """Return the share of terms that alone are one token; None where there is none."""
     lengths = [len(one) for one in tokenizer.encode_batch_fast(list(terms), add_special_tokens=False)]
-    return sum(length == 1 for length in lengths) / len(lengths) if lengths else 1.0
+    return sum(length == 1 for length in lengths) / len(lengths) if lengths else None
 
 
 class _Tally:
@@ -149,7 +149,7 @@ class _Tally:
             self.num_unbroken += bool(inside[end] == inside[start + 1])
 
     def result(
-        self, num_texts: int, *, whole: float, num_terms: int, is_one: Callable[[list[str]], list[bool]]
+        self, num_texts: int, *, whole: float | None, num_terms: int, is_one: Callable[[list[str]], list[bool]]
     ) -> Integrity:
         """Return the shares."""
         words = [word for word in self.words if len(word) > 1 and HAN_RUN.fullmatch(word)]
@@ -159,7 +159,8 @@ class _Tally:
             num_tokens=self.num_tokens, word_coverage=_share(known, total),
             crossing=_share(self.num_crossing, self.num_tokens, empty=0),
             spanning=_share(self.num_spanning, self.num_tokens, empty=0),
-            num_terms=num_terms, terms_whole=whole, terms_unbroken=_share(self.num_unbroken, self.num_occurrences),
+            num_terms=num_terms, terms_whole=whole,
+            terms_unbroken=_share(self.num_unbroken, self.num_occurrences) if self.num_occurrences else None,
             num_term_occurrences=self.num_occurrences, round_trip=_share(self.num_back, num_texts),
             num_byte_tokens=self.num_byte_tokens, num_unknown=self.num_unknown,
             num_tokens_by_chars=dict(sorted(self.lengths.items())),

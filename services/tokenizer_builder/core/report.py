@@ -8,9 +8,10 @@ from contracts.envelope import Digest, Domain
 from contracts.tokenizers import ComparedTokenizer, TokenizerParts, TokenizerReport
 from services.tokenizer_builder.core import bpe
 from services.tokenizer_builder.core.choice import Choice
-from services.tokenizer_builder.core.fit import examine, measure
+from services.tokenizer_builder.core.fit import examine, measure, share_whole
 from services.tokenizer_builder.core.job import CorpusTexts
 from services.tokenizer_builder.core.lexicon import Lexicon
+from services.tokenizer_builder.core.screen import Finder
 from services.tokenizer_builder.settings import TokenizerRules
 
 NUM_FREQUENT_TERMS = 1_000
@@ -43,7 +44,8 @@ def report_on(
     """
     sample = bpe.thin(texts.held_out or texts.new, max_chars=rules.max_report_chars)
     fit = measure(choice.tokenizer, sample)
-    found = examine(choice.tokenizer, sample, choice.terms, rjieba.cut)
+    accepted = [entry.term for entry in lexicon.accepted]
+    found = examine(choice.tokenizer, sample, occurring(lexicon, sample), rjieba.cut)
     return TokenizerReport(
         domain=domain, corpus_digest=corpus_digest, tokenizer_digest=tokenizer_digest,
         decision=choice.action, reason=choice.reason, parts=_parts(choice, rules),
@@ -53,18 +55,28 @@ def report_on(
         num_terms=found.num_terms, terms_whole=found.terms_whole, terms_unbroken=found.terms_unbroken,
         num_term_occurrences=found.num_term_occurrences, crossing=found.crossing, spanning=found.spanning,
         num_byte_tokens=found.num_byte_tokens, num_unknown=found.num_unknown, round_trip=found.round_trip,
+        num_accepted_terms=len(accepted), accepted_terms_whole=share_whole(choice.tokenizer, accepted),
         num_tokens_by_chars=found.num_tokens_by_chars, compared=compared(general, sample, found.num_tokens),
         not_compared=tuple(name for name, count in general.items() if count is None), num_entries=lexicon.num_entries,
     )  # fmt: skip
 
 
-def core_term_coverage(choice: Choice, lexicon: Lexicon, *, core_size: int) -> float:
-    """Return the share of the occurrences of the most frequent accepted terms that are one token of the core, 0 to 1."""
+def occurring(lexicon: Lexicon, texts: Sequence[str]) -> list[str]:
+    """Return the accepted terms that occur in the training text or in `texts`, whether they are tokens or not."""
+    here = Finder([entry.term for entry in lexicon.accepted]).counted(texts)
+    return [entry.term for entry in lexicon.accepted if entry.count or here[entry.term]]
+
+
+def core_term_coverage(choice: Choice, lexicon: Lexicon, *, core_size: int) -> float | None:
+    """Return the share of the occurrences of the most frequent accepted terms that are one token of the core, 0 to 1.
+
+    None where no term occurs.
+    """
     frequent = sorted(lexicon.accepted, key=lambda entry: (-(entry.count or 0), entry.term))[:NUM_FREQUENT_TERMS]
     total = sum(entry.count or 0 for entry in frequent)
     ids = {entry.term: choice.tokenizer.token_to_id(entry.term) for entry in frequent}
     known = sum(entry.count or 0 for entry in frequent if (index := ids[entry.term]) is not None and index < core_size)
-    return known / total if total else 1.0
+    return known / total if total else None
 
 
 def compared(
@@ -85,6 +97,6 @@ def _parts(choice: Choice, rules: TokenizerRules) -> TokenizerParts:
     return TokenizerParts(
         vocab_size=size,
         core_size=min(size, rules.core_size),
-        num_terms=len(choice.terms),
+        num_terms=len(choice.terms_as_tokens),
         num_terms_left_out=choice.num_left_out,
     )

@@ -28,6 +28,23 @@ def test_it_tells_the_decision_the_numbers_and_what_was_not_compared() -> None:
     assert "99.94%" in html, "a bar says its share"
 
 
+def test_terms_are_those_that_occur_and_none_is_no_full_share() -> None:
+    html = html_of()
+    assert "2,030 accepted terms occur" in html
+    assert "2,038 are accepted in all" in html
+    assert "99.56%" in html
+    none = {
+        "num_terms": 0,
+        "terms_whole": None,
+        "terms_unbroken": None,
+        "core_term_coverage": None,
+        "accepted_terms_whole": None,
+    }
+    without = html_of(TOKENIZER_REPORT.model_copy(update=none))
+    assert "no accepted term occurs" in without
+    assert "terms unbroken in the text" not in without
+
+
 def test_terms_are_shown_by_status_and_escaped() -> None:
     html = html_of(entries={"accepted": (), "filtered": (FILTERED,)})
     assert "&lt;b&gt;问题&lt;/b&gt;" in html

@@ -94,7 +94,7 @@ def test_a_users_new_term_extends_the_serving_tokenizer_and_counts_once():
     texts = corpus(["数据出境安全评估由国家网信部门负责。"] * 3, ARTICLES)
     lexicon = with_terms("数据出境安全评估", "从未出现的词语", texts=texts)
     first = choose(texts, TOKENIZER, lexicon, RULES.model_copy(update={"min_coverage": 0.0, "max_fertility_rise": 9.0}))
-    assert (first.action, first.num_new_tokens, first.terms) == ("extended", 1, ("数据出境安全评估",))
+    assert (first.action, first.num_new_tokens, first.terms_as_tokens) == ("extended", 1, ("数据出境安全评估",))
     assert first.reason.startswith("extended: 1 new terms, 1 of them users', save ")
     assert first.num_left_out == 1, "a term that never occurs needs no token yet"
     again = choose(
@@ -152,7 +152,21 @@ def test_the_report_tells_of_held_out_text_and_of_general_tokenizers_that_are_th
     assert report.num_entries == {"accepted": 2}
     assert sum(report.num_tokens_by_chars.values()) == report.num_tokens
     new = corpus(ARTICLES)
+    lexicon = lexicon.model_copy(update={"entries": ()})
     told = report_on(
         choice, new, lexicon, RULES, domain="law", corpus_digest="c" * 64, tokenizer_digest="d" * 64, general={}
     )
     assert (told.is_held_out, told.num_texts) == (False, len(ARTICLES))
+    assert (told.num_terms, told.terms_whole, told.terms_unbroken, told.accepted_terms_whole) == (0, None, None, None)
+
+
+def test_the_report_counts_accepted_terms_that_are_no_token():
+    texts = corpus(ARTICLES, held_out=["本法所称知识产权，包括专利权和数据权益。"])
+    built = choose(texts, None, with_terms("专利权", texts=texts), RULES)
+    lexicon = with_terms("专利权", "数据权益", "从未出现的词语", texts=texts)
+    told = report_on(
+        built, texts, lexicon, RULES, domain="law", corpus_digest="c" * 64, tokenizer_digest="d" * 64, general={}
+    )
+    assert (told.num_terms, told.terms_whole) == (2, 1 / 2), "数据权益 occurs in the held-out text, and is in pieces"
+    assert (told.num_term_occurrences, told.terms_unbroken) == (2, 1 / 2)
+    assert (told.num_accepted_terms, told.accepted_terms_whole) == (3, 1 / 3)
