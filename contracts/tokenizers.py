@@ -21,6 +21,13 @@ class TokenizerParts(Contract):
     num_terms_left_out: int
 
 
+class TermLeftOut(Contract):
+    """An accepted term that occurs in the training text and is no token, and why."""
+
+    term: str
+    reason: str
+
+
 class ComparedTokenizer(Contract):
     """A general tokenizer on the same text.
 
@@ -56,6 +63,7 @@ class TokenizerReport(Contract):
         compared: General tokenizers, those whose packages are installed.
         not_compared: Those whose packages are not.
         num_entries: The lexicon's entries by status.
+        terms_left_out: The first accepted terms that occur in the training text and are no token.
     """
 
     format_version: Literal[1] = 1
@@ -88,3 +96,4 @@ class TokenizerReport(Contract):
     num_entries: dict[str, int]
     num_accepted_terms: int = 0
     accepted_terms_whole: float | None = None
+    terms_left_out: tuple[TermLeftOut, ...] = ()

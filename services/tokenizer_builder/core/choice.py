@@ -8,9 +8,10 @@ from typing import Literal
 import rjieba
 from tokenizers import Tokenizer
 
+from contracts.tokenizers import TermLeftOut
 from services.tokenizer_builder.core import bpe, decision, recipe
 from services.tokenizer_builder.core.decision import Decision, Extension, Rebuild
-from services.tokenizer_builder.core.extension import Extended, extend, new_terms
+from services.tokenizer_builder.core.extension import NO_ROOM, Extended, extend, new_terms
 from services.tokenizer_builder.core.fit import Fit, measure
 from services.tokenizer_builder.core.job import CorpusTexts
 from services.tokenizer_builder.core.judging import mined
@@ -26,6 +27,9 @@ from shared.errors import RunFailed
 
 RISEN = 5.0
 """A mined term is new if it stands so many times more often in the new text than in the text before."""
+NOT_BROUGHT = "it is mined, and new text does not bring it often enough"
+NUM_TOLD = 3
+"""Users' terms that a reason names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,7 @@ class Choice:
     Attributes:
         terms_as_tokens: The lexicon's accepted terms that are tokens of it.
         num_left_out: Accepted terms that are none.
+        left_out: Those of them that occur in the training text, what matters most first, each with the reason.
     """
 
     tokenizer: Tokenizer
@@ -43,6 +48,7 @@ class Choice:
     reason: str
     terms_as_tokens: tuple[str, ...]
     num_left_out: int
+    left_out: tuple[TermLeftOut, ...]
     num_new_tokens: int = 0
 
 
@@ -108,7 +114,8 @@ class _Work:
     def training(self) -> list[str]:
         """The training text, or a sample of it."""
         if not self._texts.training:
-            raise RunFailed("the corpus version holds no training document, all are held out for evaluation")
+            why = "all are held out for evaluation" if self._texts.held_out else "it is empty"
+            raise RunFailed(f"the corpus version holds no training document, {why}")
         return bpe.thin(self._texts.training, max_chars=self._rules.max_build_chars)
 
     @cached_property
@@ -143,9 +150,11 @@ class _Work:
     def as_built(self, action: Literal["built", "rebuilt"], reason: str) -> Choice:
         """Return the new tokenizer as the choice."""
         terms = self.built.added + self.built.merged
+        left_out = self._left_out(self.built.tokenizer, {}, otherwise=NO_ROOM)
         return Choice(
-            tokenizer=self.built.tokenizer, fit=self._on_new(self.built.tokenizer), action=action, reason=reason,
-            terms_as_tokens=terms, num_left_out=len(self.built.left_out),
+            tokenizer=self.built.tokenizer, fit=self._on_new(self.built.tokenizer), action=action,
+            reason=reason + self._told(left_out), terms_as_tokens=terms, num_left_out=len(self.built.left_out),
+            left_out=left_out,
         )  # fmt: skip
 
     def extended(self, serving: Tokenizer) -> Extended | None:
@@ -158,19 +167,32 @@ class _Work:
             term for term in missing
             if term.text in self._users or on_new[term.text] > RISEN * share * on_old[term.text]
         ]  # fmt: skip
-        made = extend(serving, brought, self._screened(brought), max_terms=self._room(serving)) if brought else None
-        return made if made and made.added else None
+        return extend(serving, brought, self._screened(brought), max_terms=self._room(serving)) if brought else None
 
     def as_kept(self, serving: Tokenizer, extended: Extended | None, made: Decision) -> Choice:
         """Return the serving tokenizer, or its extension, as the choice."""
         is_extended = made.action == "extended" and extended is not None
         tokenizer = extended.tokenizer if is_extended and extended else serving
         missing = {term.text for term in new_terms(tokenizer, self.terms)}
+        whys = {one.term: one.reason for one in extended.left_out} if extended else {}
+        left_out = self._left_out(tokenizer, whys, otherwise=NOT_BROUGHT)
         return Choice(
-            tokenizer=tokenizer, fit=self._on_new(tokenizer), action=made.action, reason=made.reason,
+            tokenizer=tokenizer, fit=self._on_new(tokenizer), action=made.action,
+            reason=made.reason + self._told(left_out), left_out=left_out,
             terms_as_tokens=tuple(term.text for term in self.terms if term.text not in missing), num_left_out=len(missing),
             num_new_tokens=extended.num_new_tokens if is_extended and extended else 0,
         )  # fmt: skip
+
+    def _left_out(self, tokenizer: Tokenizer, whys: Mapping[str, str], *, otherwise: str) -> tuple[TermLeftOut, ...]:
+        missing = new_terms(tokenizer, [term for term in self.terms if term.count])
+        return tuple(TermLeftOut(term=term.text, reason=whys.get(term.text, otherwise)) for term in missing)
+
+    def _told(self, left_out: Sequence[TermLeftOut]) -> str:
+        """Return the end of a reason: terms of users that occur and are no token; mined ones are many, and are not named."""
+        users = [one for one in left_out if one.term in self._users]
+        told = "; ".join(f"{one.term}: {one.reason}" for one in users[:NUM_TOLD])
+        more = f"; and {len(users) - NUM_TOLD:,} more" if len(users) > NUM_TOLD else ""
+        return f"; left out of users' terms: {told}{more}" if users else ""
 
     def _on_new(self, tokenizer: Tokenizer) -> Fit:
         return measure(tokenizer, bpe.thin(self._texts.new, max_chars=self._rules.max_measure_chars))

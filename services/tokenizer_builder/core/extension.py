@@ -9,10 +9,13 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
+from contracts.tokenizers import TermLeftOut
 from services.tokenizer_builder.core import bpe
 from services.tokenizer_builder.core.recipe import may_be_added, spelled
 from services.tokenizer_builder.core.screen import Overlap
 from services.tokenizer_builder.core.terms import Term
+
+NO_ROOM = "there is no room for it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +24,13 @@ class Extended:
 
     Attributes:
         added: Terms that became tokens, in the order of their ids.
-        left_out: Terms that would change how other text is read, and those that there is no room for.
+        left_out: Terms that would change how other text is read, and those that there is no room for, each with the reason.
         num_new_tokens: How many ids are new; those before are as they were.
     """
 
     tokenizer: Tokenizer
     added: tuple[str, ...]
-    left_out: tuple[str, ...]
+    left_out: tuple[TermLeftOut, ...]
     num_new_tokens: int
 
 
@@ -45,17 +48,17 @@ def extend(
     draft = bpe.reopened(tokenizer)
     num_before = len(draft.names)
     added: list[str] = []
-    left_out: list[str] = []
+    left_out: list[TermLeftOut] = []
     for term in terms:
         if max_terms is not None and len(added) >= max_terms:
-            left_out.append(term.text)
+            left_out.append(TermLeftOut(term=term.text, reason=NO_ROOM))
             continue
         if may_be_added(term.text, screened):
             draft.add_term(term.text)
         elif (pair := _pair(draft, term.text)) is not None:
             draft.merge(pair)
         else:
-            left_out.append(term.text)
+            left_out.append(TermLeftOut(term=term.text, reason=_why(term.text, screened)))
             continue
         added.append(term.text)
     return Extended(
@@ -68,6 +71,14 @@ def new_terms(tokenizer: Tokenizer, terms: Sequence[Term]) -> list[Term]:
     """Return the terms that are not one token yet."""
     encodings = tokenizer.encode_batch_fast([term.text for term in terms], add_special_tokens=False)
     return [term for term, encoding in zip(terms, encodings, strict=True) if len(encoding) > 1]
+
+
+def _why(term: str, screened: Mapping[str, Overlap]) -> str:
+    """Return why a term that occurs can be no token of a tokenizer that serves."""
+    overlap = screened.get(term)
+    if overlap is not None and overlap.is_harmful:
+        return f"it cuts {overlap.example} at {overlap.num_cuts} of {overlap.num_places} places"
+    return "it is too short to be found before any merge, and is not two tokens now that one merge could join"
 
 
 def _pair(draft: bpe.Draft, term: str) -> tuple[int, int] | None:

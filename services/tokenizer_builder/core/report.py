@@ -15,6 +15,8 @@ from services.tokenizer_builder.core.screen import Finder
 from services.tokenizer_builder.settings import TokenizerRules
 
 NUM_FREQUENT_TERMS = 1_000
+NUM_LEFT_OUT = 50
+"""Terms that are no token of which is told why."""
 
 CountTokens = Callable[[str], int]
 
@@ -58,6 +60,7 @@ def report_on(
         num_accepted_terms=len(accepted), accepted_terms_whole=share_whole(choice.tokenizer, accepted),
         num_tokens_by_chars=found.num_tokens_by_chars, compared=compared(general, sample, found.num_tokens),
         not_compared=tuple(name for name, count in general.items() if count is None), num_entries=lexicon.num_entries,
+        terms_left_out=choice.left_out[:NUM_LEFT_OUT],
     )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ def test_it_tells_the_decision_the_numbers_and_what_was_not_compared() -> None:
     assert "38.6%" in html
     assert "o200k, DeepSeek V4" in html
     assert "17 accepted ones are no token of their own" in html
+    assert "<td>不动产登记</td><td>it cuts 登记簿 at 3 of 3 places</td>" in html
     assert html.count("<svg") == 3
     assert "99.94%" in html, "a bar says its share"
 

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from services.tokenizer_builder.core import bpe
@@ -59,6 +61,21 @@ def test_users_terms_that_occur_get_room_and_extensions_end_at_their_allowance()
     assert (extended.action, size <= 3_100) == ("extended", True)
     again = choose(corpus((), OLD), extended.tokenizer, more, rules)
     assert again.tokenizer.get_vocab_size(with_added_tokens=True) <= 3_100
+
+
+def test_a_users_term_that_is_no_token_is_named_with_the_reason():
+    serving = choose(corpus(OLD), None, NO_TERMS, RULES).tokenizer
+    texts = corpus(["不动产登记簿由登记机构管理，不动产登记簿应当采用统一的样式。"] * 9, OLD)
+    kept = choose(texts, serving, with_terms("不动产登记", texts=texts), RULES)
+    assert kept.action == "reused"
+    ((term, why),) = ((one.term, one.reason) for one in kept.left_out)
+    assert term == "不动产登记"
+    assert re.fullmatch(r"it cuts 登记簿 at \d+ of \d+ places", why)
+    assert kept.reason.endswith(f"; left out of users' terms: 不动产登记: {why}")
+    runs = [run for run, _ in counted(OLD).runs.most_common() if 4 < len(run) < 12]
+    built = choose(corpus(OLD), None, with_terms(*runs, texts=corpus(OLD)), RULES)
+    assert {one.reason for one in built.left_out} == {"there is no room for it"}
+    assert built.reason.endswith(f"; and {len(built.left_out) - 3:,} more")
 
 
 def test_a_few_new_lines_do_not_rebuild_what_serves():
@@ -127,6 +144,8 @@ def test_without_a_serving_tokenizer_one_is_built_and_without_training_text_none
     assert (built.action, built.reason) == ("built", "built: nothing serves yet")
     with pytest.raises(RunFailed, match="no training document"):
         choose(CorpusTexts(new=ARTICLES, old=(), training=(), held_out=ARTICLES), None, NO_TERMS, RULES)
+    with pytest.raises(RunFailed, match="it is empty"):
+        choose(corpus(), None, NO_TERMS, RULES)
 
 
 def test_the_report_tells_of_held_out_text_and_of_general_tokenizers_that_are_there():

@@ -63,16 +63,24 @@ def test_what_cuts_general_words_is_added_as_a_merge_or_not_at_all(tokenizer: To
     pair = next(term for term in ("担保人员", "登记保险", "合同登记") if len(ids(tokenizer, [term])[0]) == 2)
     many = "保险合同登记人民法院"
     extended = extend(tokenizer, terms(pair, many), {pair: harmful, many: harmful})
-    assert (extended.added, extended.left_out) == ((pair,), (many,))
+    assert extended.added == (pair,)
+    assert [(one.term, one.reason) for one in extended.left_out] == [(many, "it cuts 例 at 50 of 100 places")]
     merges = json.loads(extended.tokenizer.to_str())["model"]["merges"]
     assert "".join(merges[-1]) == pair
     assert len(ids(extended.tokenizer, [pair])[0]) == 1
     assert len(ids(extended.tokenizer, [many])[0]) > 1
 
 
+def test_an_extension_ends_where_there_is_no_more_room(tokenizer: Tokenizer):
+    extended = extend(tokenizer, terms("数据出境安全评估", "生成式人工智能服务"), {}, max_terms=1)
+    assert (extended.added, extended.num_new_tokens) == (("数据出境安全评估",), 1)
+    assert [(one.term, one.reason) for one in extended.left_out] == [("生成式人工智能服务", "there is no room for it")]
+
+
 def test_a_character_that_is_no_token_needs_an_added_token(tokenizer: Tokenizer):
     extended = extend(tokenizer, terms("𠮷氏", "𠮷野家"), {})
-    assert (extended.added, extended.left_out) == (("𠮷野家",), ("𠮷氏",))
+    assert (extended.added, [one.term for one in extended.left_out]) == (("𠮷野家",), ["𠮷氏"])
+    assert "too short" in extended.left_out[0].reason
     assert extended.tokenizer.decode(ids(extended.tokenizer, ["𠮷野家𠮷氏"])[0]) == "𠮷野家𠮷氏"
 
 
