@@ -211,6 +211,11 @@ def parquet_entries(body: IO[bytes]) -> Iterator[Entry]:
     try:
         file = pq.ParquetFile(pa.PythonFile(body, mode="r"), pre_buffer=False, buffer_size=PARQUET_BUFFER_BYTES)
         names = [name for name in file.schema_arrow.names if name in SCHEMA.names]
+        if len(set(names)) < len(names):
+            twice = ", ".join(sorted({name for name in names if names.count(name) > 1}))
+            raise InvalidDocuments(
+                f"several columns are called {twice}", next_step="give each column a name of its own"
+            )
         if "text" not in names:
             shown = ", ".join(file.schema_arrow.names[:20])
             raise InvalidDocuments(
@@ -224,7 +229,7 @@ def parquet_entries(body: IO[bytes]) -> Iterator[Entry]:
             for index in range(batch.num_rows):
                 number += 1
                 yield _row(number, num_bytes, {name: values[index] for name, values in columns.items()})
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, LookupError, OverflowError) as error:
         if isinstance(error, InvalidDocuments) or (isinstance(error, OSError) and error.errno):
             raise
         raise InvalidDocuments(

@@ -239,8 +239,11 @@ class Uploads:
         for upload_id, about in list(self._all()):
             if about.is_complete and not about.has_ended:
                 log.info("upload is read again", extra={"upload": str(upload_id), "domain": about.domain})
-                with suppress(PlumblineError):
-                    await self.complete(upload_id)
+                try:
+                    with suppress(PlumblineError):
+                        await self.complete(upload_id)
+                except Exception:  # (a defect of ours that one body brings up must not keep the others from being read)
+                    log.exception("upload cannot be read", extra={"upload": str(upload_id), "domain": about.domain})
 
     async def expire(self) -> None:
         """Forget uploads that nobody has gone on with for long, and sooner those that have ended."""

@@ -65,6 +65,7 @@ class VectorLearning:
         self._niceness = niceness
         self._disturbed_s = clock.monotonic_s()
         self._missed_library = False
+        self._unreadable: set[str] = set()
 
     async def note(self, event: CorpusVersioned) -> None:
         """Let a version wait for its vectors; called once its tokenizer is out."""
@@ -87,11 +88,22 @@ class VectorLearning:
 
     def _next(self) -> VectorsVersion | None:
         for name in vector_versions.waiting(self._store):
-            if self._owns(vector_versions.domain_of(name)) and (
-                version := vector_versions.read_version(self._store, name)
-            ):
+            if self._owns(vector_versions.domain_of(name)) and (version := self._readable(name)):
                 return version
         return None
+
+    def _readable(self, name: str) -> VectorsVersion | None:
+        # The ref stays: a later version of the code may have written it, and would read it again.
+        try:
+            return vector_versions.read_version(self._store, name)
+        except PermanentError as error:
+            if name not in self._unreadable:
+                self._unreadable.add(name)
+                log.warning(
+                    "no word vectors: what waits cannot be read, and is passed over",
+                    extra={"name_of_ref": name, "error": repr(error)},
+                )
+            return None
 
     def _has_library(self) -> bool:
         if find_spec(LIBRARY):
@@ -125,7 +137,7 @@ class VectorLearning:
         return VectorsLearnt.model_validate(result)
 
     def _write_job(self, version: VectorsVersion, folder: Path) -> Path:
-        before = vector_versions.latest_learnt(self._store, version.domain, before=version.number)
+        before = self._before(version)
         job = VectorsJob(
             artifacts_url=self._artifacts_url,
             corpus_digest=version.corpus_digest,
@@ -140,6 +152,13 @@ class VectorLearning:
         job_file = folder / "job.json"
         job_file.write_text(job.model_dump_json())
         return job_file
+
+    def _before(self, version: VectorsVersion) -> VectorsVersion | None:
+        try:
+            return vector_versions.latest_learnt(self._store, version.domain, before=version.number)
+        except PermanentError as error:
+            log.warning("word vectors are compared with none", extra={"number": version.number, "error": repr(error)})
+            return None
 
 
 def _waiting(event: CorpusVersioned) -> VectorsVersion:

@@ -180,6 +180,19 @@ async def test_parquet_is_read_row_by_row(ingest: Ingest):
     assert "no column 'text'; the columns are: 正文" in problem_of(other).detail
 
 
+async def test_parquet_that_cannot_be_taken_for_documents_is_refused_with_the_reason(ingest: Ingest):
+    headers = {"content-type": "application/vnd.apache.parquet"}
+    twice, sink = pa.table([["第一条"], ["第二条"]], names=["text", "text"]), io.BytesIO()
+    pq.write_table(twice, sink)
+    far = parquet({"text": ["第一条"], "published_on": pa.array([10**8], pa.int32()).cast(pa.date32())})
+    async with ingest.client() as client:
+        bodies = [sink.getvalue(), far]
+        answers = [await client.post(URL, content=body, headers=headers) for body in bodies]
+    assert "several columns are called text" in problem_of(answers[0]).detail
+    assert "cannot be read as Parquet" in problem_of(answers[1]).detail
+    assert [answer.status_code for answer in answers] == [422, 422]
+
+
 async def test_other_bodies_and_bad_domains_are_refused(ingest: Ingest):
     async with ingest.client() as client:
         form = await client.post(URL, content=LINE.encode(), headers={"content-type": "text/csv"})

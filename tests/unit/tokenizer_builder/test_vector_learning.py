@@ -180,6 +180,32 @@ async def test_what_passes_is_tried_again_after_another_quiet(store, learning, c
     assert "will try again" in caplog.text
 
 
+@pytest.mark.usefixtures("in_process")
+async def test_a_ref_that_cannot_be_read_is_passed_over_and_named_once(store, learning, clock, caplog):
+    unreadable = b'{"domain":"law","from_a_later_version":1}'
+    store.write_ref("word-vectors/waiting/law/00000001", unreadable)
+    await learning.note(version(store, 2, load_statutes().first[:300]))
+    await learning.note(version(store, 1, load_statutes().first[:300], domain="medicine"))
+    pass_s(clock, 60)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(4):
+            await learning.tick()
+    assert vector_versions.read_version(store, "word-vectors/done/law/00000002").state == "learnt"
+    assert states(store, "medicine") == {1: "learnt"}
+    assert [record.name_of_ref for record in caplog.records] == ["word-vectors/waiting/law/00000001"]
+    assert store.read_ref("word-vectors/waiting/law/00000001") == unreadable, "a later version of ours may read it"
+
+
+@pytest.mark.usefixtures("in_process")
+async def test_an_earlier_version_that_cannot_be_read_keeps_no_later_one_from_its_vectors(store, learning, clock):
+    store.write_ref("word-vectors/done/law/00000001", b'{"from_a_later_version":1}')
+    await learning.note(version(store, 2, load_statutes().first[:300]))
+    pass_s(clock, 60)
+    await learning.tick()
+    done = vector_versions.read_version(store, "word-vectors/done/law/00000002")
+    assert (done.state, done.drifted) == ("learnt", ())
+
+
 def test_a_ref_that_holds_something_else_is_named(store):
     store.write_ref("word-vectors/done/law/00000001", b"{}")
     with pytest.raises(ArtifactCorrupt, match="word-vectors/done/law/00000001"):
