@@ -16,6 +16,7 @@ from services.cleaner.core.near.guard_english import english_words
 from services.cleaner.core.near.guard_numbers import numbers
 from services.cleaner.core.near.guard_tables import (
     ALWAYS_COUNTS,
+    CODE_BITS,
     COUNTS_ONLY,
     COUNTS_UNLESS,
     LETTER,
@@ -26,7 +27,7 @@ from services.cleaner.core.near.guard_tables import (
 from services.cleaner.core.near.guard_words import NUMERALS_IN_WORDS
 from services.cleaner.core.near.sketch import mixed
 
-GUARD_FORMAT: Final = 1
+GUARD_FORMAT: Final = 2
 """Raised with any change of what a text's guard is: guards of two formats cannot be compared."""
 
 T = TypeVar("T", np.bool_, np.uint8)
@@ -80,7 +81,7 @@ def guards(texts: Codepoints) -> NDArray[np.uint64]:
     """
     marks = _marks(texts)
     hashes = np.zeros(len(marks.place), dtype=np.uint64)
-    are_words = np.flatnonzero(_are_words(marks))
+    are_words = np.flatnonzero(_are_words(texts, marks))
     hashes[are_words] = _words(marks.some(are_words))
     numerals = np.flatnonzero(_are_numerals(marks))
     if len(numerals):
@@ -89,7 +90,9 @@ def guards(texts: Codepoints) -> NDArray[np.uint64]:
         hashes[numerals[firsts]] = values
     letters = np.flatnonzero(marks.kind == LETTER)
     if len(letters):
-        firsts, values = english_words(marks.place[letters], marks.text[letters], marks.own[letters])
+        firsts, values = english_words(
+            marks.place[letters], marks.text[letters], marks.own[letters], marks.behind[letters]
+        )
         hashes[letters[firsts]] = values
     counts = np.flatnonzero(hashes)
     return _digests(hashes[counts], marks.text[counts], len(texts.ends))
@@ -128,14 +131,28 @@ def _neighbours(
     return found
 
 
-def _are_words(marks: Marks) -> NDArray[np.bool_]:
+def _are_words(texts: Codepoints, marks: Marks) -> NDArray[np.bool_]:
     counts: NDArray[np.bool_] = marks.kind == ALWAYS_COUNTS
     unless = np.flatnonzero(marks.kind == COUNTS_UNLESS)
     some = marks.some(unless)
     counts[unless] = ~_in_word(some, tables().unless) | (_in_word(some, tables().longer) > 0)
+    silent = unless[~counts[unless]]
+    counts[silent] = _are_continued(texts, marks.some(silent))
     only = np.flatnonzero(marks.kind == COUNTS_ONLY)
     counts[only] = _in_word(marks.some(only), tables().only)
     return counts
+
+
+def _are_continued(texts: Codepoints, marks: Marks) -> NDArray[np.bool_]:
+    """Return which marks and the two characters behind them are one of `CONTINUED`."""
+    third_at = marks.place + 2
+    third = texts.values.take(third_at, mode="clip").astype(np.uint64)
+    own, behind, bits = marks.own.astype(np.uint64), marks.behind.astype(np.uint64), np.uint64(CODE_BITS)
+    packed = (own << bits | behind) << bits | third
+    continued = tables().continued
+    listed: NDArray[np.bool_] = continued.take(np.searchsorted(continued, packed), mode="clip") == packed
+    listed &= third_at < texts.ends.take(marks.text)
+    return listed
 
 
 def _words(marks: Marks) -> NDArray[np.uint64]:

@@ -5,12 +5,13 @@ from numpy.typing import NDArray
 
 from services.cleaner.core.near import numerals
 from services.cleaner.core.near.codepoints import Codepoints
-from services.cleaner.core.near.guard_tables import NUMERAL, tables
+from services.cleaner.core.near.guard_tables import LETTER, NUMERAL, tables
 from services.cleaner.core.near.sketch import mixed
 
 _SEED = np.uint64(0xA0761D6478BD642F)
 _SPACE = 0x20
-_SECOND_LETTER = np.uint64(32)
+_SECOND = np.uint64(32)
+_NEGATIVE = np.uint64(1 << 63)
 _POWERS_OF_TEN = np.array([10**power for power in range(numerals.MAX_PLAIN_DIGITS + 1)], dtype=np.uint64)
 _PART = (ord("分"), ord("之"))
 
@@ -41,6 +42,9 @@ def numbers(
     lasts = starts + lengths - 1
     is_unit, percent = _percents(texts, place[starts], own[starts], lengths, text[starts])
     units = np.where(percent != 0, percent, _units(texts, place[lasts], behind[lasts], text[starts]))
+    negative = _are_negative(texts, place[starts], text[starts])
+    negative[1:] |= negative[:-1] & is_unit[:-1]
+    units ^= np.where(negative, _NEGATIVE, np.uint64(0))
     hashes = mixed(mixed(_values(symbol, starts, lengths)) ^ _SEED ^ units)
     hashes[is_unit] = 0
     return starts, hashes
@@ -82,13 +86,29 @@ def _values(symbol: NDArray[np.int64], starts: NDArray[np.int64], lengths: NDArr
 def _units(
     texts: Codepoints, last: NDArray[np.int64], behind: NDArray[np.uint32], text: NDArray[np.int64]
 ) -> NDArray[np.uint64]:
-    """Return what each number counts; of a Latin unit two letters, since mg is not ml."""
-    unit, values = tables().unit, texts.values
+    """Return what each number counts; of some units two characters, since mg is not ml, nor 工作日 自然日."""
+    unit, values, unit_end = tables().unit, texts.values, tables().unit_end
     first = unit.take(behind)
     second_at = last + 2 + (values.take(last + 1, mode="clip") == _SPACE)
-    second = unit.take(values.take(second_at, mode="clip"))
-    is_latin = _are_latin(first) & _are_latin(second) & (second_at < texts.ends.take(text))
-    return first.astype(np.uint64) | np.where(is_latin, second, 0).astype(np.uint64) << _SECOND_LETTER
+    second_at += values.take(second_at, mode="clip") == _SPACE
+    following = values.take(second_at, mode="clip")
+    letter = unit.take(following)
+    second = np.where(_are_latin(first) & _are_latin(letter), letter, 0)
+    second = np.where(tables().longer_unit.take(behind), unit_end.take(following), second)
+    second[second_at >= texts.ends.take(text)] = 0
+    return first.astype(np.uint64) | second.astype(np.uint64) << _SECOND
+
+
+def _are_negative(texts: Codepoints, place: NDArray[np.int64], text: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which numbers have a minus before them; in 2020-01-01, 3-5 and GB-5 it is none."""
+    values, starts, is_minus = texts.values, texts.starts.take(text), tables().is_minus
+    are_negative: NDArray[np.bool_] = is_minus.take(values.take(place - 1, mode="clip")) & (place > starts)
+    some = np.flatnonzero(are_negative)
+    before = values.take(place[some] - 2, mode="clip")
+    kind = tables().kind.take(before)
+    divides = (kind == NUMERAL) | (kind == LETTER) | is_minus.take(before)
+    are_negative[some] = ~divides | (place[some] - 1 == starts[some])
+    return are_negative
 
 
 def _are_latin(units: NDArray[np.uint32]) -> NDArray[np.bool_]:

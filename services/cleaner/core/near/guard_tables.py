@@ -11,7 +11,22 @@ from numpy.typing import NDArray
 
 from services.cleaner.core.near import numerals
 from services.cleaner.core.near.codepoints import NUM_CODE_POINTS
-from services.cleaner.core.near.guard_words import ALWAYS, ENGLISH, LONGER, ONLY, PERCENT, SAME, UNITS, UNLESS, words
+from services.cleaner.core.near.guard_words import (
+    ALWAYS,
+    CLASSES,
+    CONTINUED,
+    ENGLISH,
+    LONGER,
+    LONGER_UNITS,
+    MINUS,
+    ONLY,
+    PERCENT,
+    SAME,
+    UNIT_ENDS,
+    UNITS,
+    UNLESS,
+    words,
+)
 from services.cleaner.core.near.skeleton import FULL_WIDTH_OFFSET
 
 NUMERAL: Final = 1
@@ -24,6 +39,8 @@ COUNTS_ONLY: Final = 5
 LETTER: Final = 6
 """A Latin letter, which may belong to an English word that counts."""
 
+CODE_BITS: Final = 21
+"""Of a code point."""
 LETTER_BITS: Final = 5
 MAX_LETTERS: Final = 12
 """Letters of a word that fit into 64 bits."""
@@ -46,6 +63,11 @@ class Tables:
         longer: Which longer form of a word that counts they are, 0: none. Shape (65,536,).
         letter: By code point: which Latin letter it is, 1 to 26, whatever its case and width, 0: none.
         english: The English words that count, sorted, see `packed_word`. Shape (words,).
+        longer_unit: Whether a unit that begins so goes on.
+        unit_end: What it adds to such a unit, 0: nothing.
+        is_minus: Whether it makes a number negative.
+        is_class: Whether a letter before it says which class.
+        continued: The words of `CONTINUED`, three code points each, the first one highest, sorted. Shape (words,).
     """
 
     kind: NDArray[np.uint8]
@@ -60,6 +82,11 @@ class Tables:
     longer: NDArray[np.uint8]
     letter: NDArray[np.uint8]
     english: NDArray[np.uint64]
+    longer_unit: NDArray[np.bool_]
+    unit_end: NDArray[np.uint32]
+    is_minus: NDArray[np.bool_]
+    is_class: NDArray[np.bool_]
+    continued: NDArray[np.uint64]
 
 
 @cache
@@ -79,12 +106,22 @@ def tables() -> Tables:
         longer=_pairs(LONGER.split(), context),
         letter=_column(np.uint8, _letters()),
         english=np.sort(np.array([packed_word(word) for word in ENGLISH.split()], dtype=np.uint64)),
+        longer_unit=_column(np.bool_, dict.fromkeys(LONGER_UNITS, 1)),
+        unit_end=_column(np.uint32, {end: ord(end) for end in UNIT_ENDS}),
+        is_minus=_column(np.bool_, dict.fromkeys(MINUS, 1)),
+        is_class=_column(np.bool_, dict.fromkeys(CLASSES, 1)),
+        continued=np.sort(np.array([_packed_codes(word) for word in CONTINUED.split()], dtype=np.uint64)),
     )
 
 
 def packed_word(word: str) -> int:
     """Return an English word as one number: 5 bits a letter, the first one lowest."""
     return sum((ord(letter) - ord("a") + 1) << LETTER_BITS * at for at, letter in enumerate(word))
+
+
+def _packed_codes(word: str) -> int:
+    first, second, third = map(ord, word)
+    return first << 2 * CODE_BITS | second << CODE_BITS | third
 
 
 def _letters() -> dict[str, int]:

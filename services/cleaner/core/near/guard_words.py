@@ -28,6 +28,14 @@ UNLESS: Final = {
 }
 """Count unless they stand in one of these words."""
 
+CONTINUED: Final = (
+    "应变更 应变卖 应变现 应变价 应急送 应急于 应届满 应届时 应邀请 应聘请 应聘任 应聘用 应激励 应诉诸 没收到 可见到 可行使 "
+    "可行走 可比照 可观看 可观察 可变更 可变卖 可变现 可变价 可靠近 可燃放 可燃烧 可持有 可持证 可持本 可持其 可持凭 可持身 "
+    "可持相 可疑似 可再次 可再行 可再申 可再向 可再延 可再提 可再予 可再审 可再议 须知道 须知会 须知悉 需求助 需求得 宜居住 "
+    "得到场 得到庭 得到期"
+)
+"""Counts after all where a third character shows that the word is another one: 应变 is 应 in 应变更."""
+
 NUMERALS_IN_WORDS: Final = "一伍陆"
 """Those of them that are numerals; beside another numeral they count in any case."""
 
@@ -39,8 +47,9 @@ ONLY: Final = {
     "并": "并处",
     "只": "只能 只有 只限 只可 只准",
     "除": "除外 除非",
-    "上": "以上",
-    "下": "以下",
+    "上": "以上 上半 上年 上月 上季 上周 上旬",
+    "中": "中旬",
+    "下": "以下 下半 下年 下月 下季 下周 下旬",
     "内": "以内 之内 年内 月内 日内 天内 时内",
     "外": "以外 之外 除外",
     "前": "以前 之前 年前 月前 日前 天前",
@@ -57,12 +66,20 @@ ONLY: Final = {
     "晚": "晚于",
     "阳": "阳性",
     "阴": "阴性",
+    "每": "每年 每月 每日 每周 每季 每天 每次 每半",
+    "按": "按年 按月 按日 按周 按季 按天 按次",
+    "当": "当年 当月 当日 当季",
+    "次": "次年 次月 次日",
+    "拒": "拒绝 拒不",
+    "同": "同意",
+    "驳": "驳回",
 }
 """Count only in these words."""
 
 LONGER: Final = (
     "应当 可以 必须 不得 没有 禁止 严禁 免除 免予 免于 允许 准许 或者 并且 以内 以外 以前 以后 超过 超出 "
-    "高于 低于 早于 晚于 大于 小于 多于 少于"
+    "高于 低于 早于 晚于 大于 小于 多于 少于 每年 每月 每日 每周 每季 每天 每次 每半 按年 按月 按日 按周 按季 按天 按次 "
+    "当年 当月 当日 当季 次年 次月 次日 上半 上年 上月 上季 上周 上旬 下半 下年 下月 下季 下周 下旬"
 )
 """Count in any case, 对应当 having no 对应 in it, and otherwise than the one character of them that counts: 或 for 或者 is
 a change that a person should see."""
@@ -84,8 +101,19 @@ SAME: Final = {"無": "无", "應": "应", "須": "须", "僅": "仅", "＜": "<
 
 UNITS: Final = (
     "年月日天周季时分秒元角倍人名个次条款项章节编级等岁例度米克吨升里亩户件份期种台辆册页字公千毫微厘平立％%‰℃μ"
+    "旬斤尺寸海摄华上下美欧英港澳加韩新瑞卢泰卷支瓶片粒袋盒针剂处家所间张座头只棵株"
 )
-"""What may follow a number and belongs to it: 三年 is not 三月, 5mg is not 5g."""
+"""What may follow a number and belongs to it: 三年 is not 三月, 5mg is not 5g, 零上 is not 零下."""
+
+LONGER_UNITS: Final = "个公毫微厘平立美欧英日港澳加韩新瑞卢泰人海摄华小"
+UNIT_ENDS: Final = "工自月日年季周星小百基点斤里顷分尺寸吨克升米秒安方元镑币民浬氏法布铢时伏"
+"""How units that begin with one of `LONGER_UNITS` go on: 个工作日 is not 个自然日, 毫克 is not 毫升, 美元 is not 欧元."""
+
+MINUS: Final = "-\u2212\uff0d\u2013负負"
+"""Makes the number behind it another one, unless a digit, a letter or another of them stands before it: 2020-01-01, 3-5."""
+
+CLASSES: Final = "级級类類期型度"
+"""What makes a Latin letter, or a Roman numeral of letters, before it count: III级, A类."""
 
 PERCENT: Final = {"百": "%", "千": "‰", "万": "‱"}
 """百分之五 is 5%."""

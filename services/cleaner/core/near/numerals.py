@@ -17,6 +17,8 @@ DIGITS: Final = (
     "8８八捌",
     "9９九玖",
 )
+TENS: Final = ("廿", "卅", "卌")
+"""20, 30 and 40 in one character."""
 MULTIPLIERS: Final = ("十拾", "百佰", "千仟", "万萬", "亿億")
 POINT: Final = ".．"
 COMMA: Final = ","
@@ -26,6 +28,7 @@ ZERO_SYMBOL: Final = 1
 FIRST_MULTIPLIER: Final = 11
 POINT_SYMBOL: Final = 16
 COMMA_SYMBOL: Final = 17
+FIRST_TENS: Final = 18
 SYMBOL_BITS: Final = 5
 MAX_PACKED: Final = 12
 """Symbols of a run that fit into 64 bits."""
@@ -36,12 +39,16 @@ GROUPED: Final = re.compile(r"[0-9]{1,3}(,[0-9]{3})+([.][0-9]+)?[十百千万亿
 """A number whose commas are there to be read more easily."""
 
 _FACTORS: Final = {11: 10, 12: 100, 13: 1000, 14: 10**4, 15: 10**8}
-_CHARACTERS: Final = " 0123456789十百千万亿.,"
+_TENS: Final = {FIRST_TENS + at: (ZERO_SYMBOL + 2 + at, FIRST_MULTIPLIER) for at in range(len(TENS))}
+_CHARACTERS: Final = " 0123456789十百千万亿.,廿卅卌"
 
 
 def symbols() -> dict[str, int]:
-    """Return the symbol of each character that numbers are made of: 1 to 10 the digits, 11 to 15 十 to 亿, 16 point, 17 comma."""
-    rows = [*DIGITS, *MULTIPLIERS, POINT, COMMA]
+    """Return the symbol of each character that numbers are made of.
+
+    These are 1 to 10 for the digits, 11 to 15 for 十 to 亿, 16 for the point, 17 for the comma, 18 to 20 for 廿 to 卌.
+    """
+    rows = [*DIGITS, *MULTIPLIERS, POINT, COMMA, *TENS]
     return {character: number for number, row in enumerate(rows, 1) for character in row}
 
 
@@ -65,6 +72,7 @@ def number(run: list[int]) -> int:
 
 def normal(run: list[int]) -> str:
     """Return the number in digits, a run that is no number as it is written."""
+    run = [part for symbol in run for part in _TENS.get(symbol, (symbol,))]
     written = "".join(_CHARACTERS[symbol] for symbol in run)
     if COMMA_SYMBOL in run:
         is_grouped = GROUPED.fullmatch(written)
