@@ -2,12 +2,13 @@
 
 A mask names the kind, `[身份证号]`, and nothing else: a model learns that such a number stands there, nobody gets any of it
 back, and the step that cuts runs of symbols would cut a mask of asterisks. What only looks like such a number stays: amounts (a
-unit follows), case numbers, approval numbers of drugs, codes of organisations, dates, numbers with a false check digit.
+unit follows, which a check digit outweighs), case numbers, approval numbers of drugs, codes of organisations, dates, numbers
+with a false check digit.
 """
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import date
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -56,36 +57,46 @@ _WEIGHTS: Final = tuple(2 ** (17 - place) % 11 for place in range(17))
 _CHECK_DIGITS: Final = "10X98765432"
 FIRST_BIRTH_YEAR: Final = 1880
 
-_NOT_BEFORE = r"(?<![0-9A-Za-z_])(?<!\d[.,])"
-_NOT_AFTER = r"(?![0-9A-Za-z_]|[.,]\d)"
-_UNIT = r"(?!\s*(?:[元万亿股吨份个人公升米美欧港日英圆平立千毫克秒倍票件%％‰]|年|RMB|USD|CNY))"
-_DASH = "[-\u2010\u2011\u2013\u2014 ]"
+# A comma divides columns: no thousands are grouped in numbers of so many digits in a row.
+_NO_LETTER_BEFORE = r"(?<![0-9A-Za-z_])"
+_NO_LETTER_AFTER = r"(?![0-9A-Za-z_])"
+_NOT_BEFORE = rf"{_NO_LETTER_BEFORE}(?<!\d\.)"
+_NOT_AFTER = rf"{_NO_LETTER_AFTER}(?!\.\d)"
+# Whole words: a person (个人), a company (公司) and a fee (年费) are no units.
+_UNIT = (
+    r"(?!\s*(?:[万亿吨圆倍件%％‰]|元(?![旦月])|股(?![东权份])|份(?!额)|个(?![人体])|人(?![事力员工]|民(?!币))|公[里斤顷吨尺分]|升(?![级职])"
+    r"|[美欧日港澳]元|美金|港币|日圆|英[镑里尺寸亩]|平[方米]|立方|千[克米瓦元伏卡升万]|毫[克升米秒]|米|克(?!隆)|秒(?!杀)|票(?![据务])"
+    r"|RMB|USD|CNY))"
+)
+_DASHES = r"\-\u2010-\u2015\u2212\uff0d"
+_DASH = f"[{_DASHES} ]"
 
 _IDENTITY = re.compile(
-    rf"{_NOT_BEFORE}(?:[1-8]\d{{5}}{_DASH}?(?:1[89]|20)\d{{2}}[01]\d[0-3]\d{_DASH}?\d{{3}}[\dXx]|[1-8]\d{{14}}){_NOT_AFTER}"
+    rf"{_NO_LETTER_BEFORE}[1-8](?:{_DASH}?\d){{16}}{_DASH}?[\dXx]{_NO_LETTER_AFTER}|{_NOT_BEFORE}[1-8]\d{{14}}{_NOT_AFTER}"
 )
-# UnionPay 62 and 60, Visa 4, Mastercard 51-55 and 2221-2720, JCB 35; in a row, or in fours.
+# UnionPay 62 and 60, Visa 4, Mastercard 51-55 and 2221-2720, JCB 35; in a row, in fours, or with its first four or six apart.
 _BANK_CARD = re.compile(
-    rf"{_NOT_BEFORE}(?:6[02]|4\d|5[1-5]|2[2-7]|35)\d\d(?:\d{{12,15}}|(?:{_DASH}\d{{4}}){{3}}(?:{_DASH}?\d{{1,3}})?){_NOT_AFTER}{_UNIT}"
+    rf"{_NOT_BEFORE}(?:6[02]|4\d|5[1-5]|2[2-7]|35)\d\d"
+    rf"(?:{_DASH}?\d{{12,15}}|\d\d{_DASH}\d{{10,13}}|(?:{_DASH}\d{{4}}){{3}}(?:{_DASH}?\d{{1,3}})?){_NO_LETTER_AFTER}"
 )
 _COUNTRY = rf"(?:(?:\+|00)?86{_DASH}?)"
 _MOBILE = (
-    rf"{_NOT_BEFORE}(?<![¥￥$第])\+?{_COUNTRY}?1[3-9]\d(?:\d{{8}}|{_DASH}\d{{4}}{_DASH}\d{{4}}){_NOT_AFTER}{_UNIT}"
+    rf"{_NOT_BEFORE}(?<![¥￥$第])\+?{_COUNTRY}?1[3-9]\d"
+    rf"(?:\d{{8}}|{_DASH}\d{{4}}{_DASH}\d{{4}}|\.\d{{4}}\.\d{{4}}|{_DASH}\d{{3}}{_DASH}\d{{5}}(?! \d)){_NOT_AFTER}{_UNIT}"
 )
 _EXTENSION = rf"(?:(?:{_DASH}|转)\d{{1,5}})?"
+_LOCAL = rf"[2-8]\d{{2,3}}{_DASH}?\d{{4}}"
 _AREA = r"(?:10|2\d|[3-9]\d\d)"
 _LANDLINE = (
     rf"{_NOT_BEFORE}(?:{_COUNTRY}?[(（]0{_AREA}[)）]{_DASH}?|{_COUNTRY}?0{_AREA}{_DASH}|\+86{_DASH}?{_AREA}{_DASH})"
-    rf"[2-8]\d{{6,7}}{_EXTENSION}{_NOT_AFTER}"
+    rf"{_LOCAL}{_EXTENSION}{_NOT_AFTER}"
 )
 _NAMED = r"(?:电话|手机|座机|传真|联系方式|[Tt][Ee][Ll]|[Ff][Aa][Xx])(?:号码?)?[^\S\n]*[:：是为]?[^\S\n]*"
-_PHONE = re.compile(
-    rf"{_MOBILE}|{_LANDLINE}|{_NAMED}(?P<bare>0{_AREA}[2-8]\d{{6,7}}|[2-8]\d{{6,7}}){_NOT_AFTER}{_UNIT}"
-)
+_PHONE = re.compile(rf"{_MOBILE}|{_LANDLINE}|{_NAMED}(?P<bare>(?:0{_AREA})?{_LOCAL}){_NOT_AFTER}{_UNIT}")
 _EMAIL = re.compile(
     r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,24}(?![\w-])", re.ASCII
 )
-_ROW = re.compile(r"[0-9](?:[0-9() （）\u2010\u2011\u2013\u2014-]{5,}[0-9X])", re.IGNORECASE)
+_ROW = re.compile(rf"[0-9](?:[0-9.() （）{_DASHES}]{{5,}}[0-9X])", re.IGNORECASE)
 CONTEXT: Final = 16
 """Characters before and after a row of digits that may belong to its number or say what it is."""
 _OTHER_CODE = re.compile(r"(?:信用代码|注册号|机构代码|执照号码?|案号|批准文号|货号|订单号)[^\S\n]*[:：为是]?[^\S\n]*$")
@@ -136,13 +147,20 @@ def mask(text: str, kinds: Collection[PersonalKind]) -> tuple[str, Counter[Perso
     return "".join([*pieces, text[at:]]), Counter(item.kind for item in found)
 
 
-def _numbers(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
-    """Yield the pattern's matches, looked for only around rows of digits, which are quick to find."""
+def _numbers(
+    pattern: re.Pattern[str], text: str, is_one: Callable[[str], bool] = lambda _: True
+) -> Iterator[re.Match[str]]:
+    """Yield the pattern's matches that are a number, looked for only around rows of digits, which are quick to find."""
     done = 0
     for row in _ROW.finditer(text):
-        for match in pattern.finditer(text, max(done, row.start() - CONTEXT), min(len(text), row.end() + CONTEXT)):
-            done = match.end()
-            yield match
+        end = min(len(text), row.end() + CONTEXT)
+        done = max(done, row.start() - CONTEXT)
+        # A number behind the row belongs to the next one: the end cuts it here.
+        while (match := pattern.search(text, done, end)) and match.start() < row.end():
+            # What divides digits may divide two numbers, so the next one may begin within what is none.
+            if is_number := is_one(re.sub(_DASH, "", match[0])):
+                yield match
+            done = match.end() if is_number else match.start() + 1
 
 
 def _is_other_code(text: str, at: int) -> bool:
@@ -151,14 +169,14 @@ def _is_other_code(text: str, at: int) -> bool:
 
 
 def _identities(text: str) -> Iterator[tuple[int, int]]:
-    for match in _numbers(_IDENTITY, text):
-        if is_identity(re.sub(_DASH, "", match[0])) and not _is_other_code(text, match.start()):
+    for match in _numbers(_IDENTITY, text, is_identity):
+        if not _is_other_code(text, match.start()):
             yield match.span()
 
 
 def _bank_cards(text: str) -> Iterator[tuple[int, int]]:
-    for match in _numbers(_BANK_CARD, text):
-        if has_luhn_digit(re.sub(_DASH, "", match[0])) and not _is_other_code(text, match.start()):
+    for match in _numbers(_BANK_CARD, text, has_luhn_digit):
+        if not _is_other_code(text, match.start()):
             yield match.span()
 
 

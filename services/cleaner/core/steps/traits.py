@@ -74,7 +74,7 @@ LISTED: Final = {
     Trait.GBK_MIDDLE: GBK_MIDDLES,
     Trait.BROKEN: "\ufffd锟烫屯",
     Trait.DIGIT: "0123456789",
-    Trait.DIGIT_SEPARATOR: " -\u2010\u2011\u2013\u2014()（）",
+    Trait.DIGIT_SEPARATOR: " .-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\uff0d()（）",
     Trait.AT: "@",
     Trait.SIGN: "©Ⓒⓒ",
     Trait.PAIRED: PAIRED,
