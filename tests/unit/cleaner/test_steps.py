@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import pkgutil
+import re
 import time
 import unicodedata
 from itertools import pairwise
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from services.cleaner.core import steps
 from services.cleaner.core.steps import invisible_characters, markdown, markup, simplified, spaces, symbols, widths
 from services.cleaner.core.steps.encodings import CP1252_BYTES
-from services.cleaner.core.steps.mojibake import broken_share, repair
+from services.cleaner.core.steps.joined import JoinedTexts
+from services.cleaner.core.steps.mojibake import broken_share, may_be_broken, needs, repair
 
 ARTICLE = "本法所称的发明创造是指发明、实用新型和外观设计。\n发明，是指对产品、方法或者其改进所提出的新的技术方案。"
 KEPT = "⁹ ² ① ½ ℃ ㎎ ‰ ㎡ Ⅲ ，。；：（）！？、《》“”‘’【】〔〕…… —— ％ － × ÷ ± ≤ α β 〇 々"
@@ -191,10 +193,40 @@ def test_utf_8_that_was_read_as_gbk_is_read_again_where_no_byte_was_lost():
         "涓涓细流，鐨勬不是字，浗",
         "The Licensor’s “Agreement” — €5 £3 ©2019",
         "é»„",
+        "créée, agréée, naïveté; Straße, Größe, Äußerung, ÜBERGRÖSSE; ÉÈÀÇ",
+        "Bộ luật Dân sự nước Cộng hòa xã hội chủ nghĩa Việt Nam; ýý, ớợ, ãõ, êô",
+        "Þórður Ægisson, þú ætlaðir, ÅÄÖ, åäö; ××××××××，········，§§ 5–7",
     ],
 )
 def test_clean_text_in_any_language_is_not_repaired(text):
     assert repair(text) == (text, 0)
+    assert broken_share(text) == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["中华人民共和国", ARTICLE, "第 12 条 当事人应当依照本法的规定申请 (café) “不得”拒绝。"]
+)
+def test_gb_2312_that_was_read_as_latin_is_read_again(text):
+    read_wrongly = re.sub("[^\x00-\xff]+", lambda run: run[0].encode("gbk").decode("latin-1"), text)
+    assert needs(JoinedTexts.of(["甲", read_wrongly])).tolist() == [False, True]
+    assert repair(read_wrongly)[0] == text
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("제일조 대한민국은 민주공화국이다", "euc-kr"),
+        ("Статья первая настоящего Федерального закона", "koi8-r"),
+        ("Статья первая настоящего Федерального закона", "cp1251"),
+        ("第一条　この法律は、公布の日から施行する。", "euc-jp"),
+        ("桎梏踟蹰龃龉", "gbk"),
+    ],
+)
+def test_bytes_that_are_not_certainly_gb_2312_are_measured_as_broken(text, encoding):
+    read_wrongly = text.encode(encoding).decode("latin-1")
+    assert repair(read_wrongly) == (read_wrongly, 0)
+    assert broken_share(read_wrongly) > 0.2
+    assert may_be_broken(JoinedTexts.of([read_wrongly])).all()
 
 
 def test_english_quotation_marks_are_repaired_without_any_han():

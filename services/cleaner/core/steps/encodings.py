@@ -14,6 +14,9 @@ LATIN_LEADS: Final = "".join(map(chr, range(0xC2, 0xF5)))
 LATIN_CONTINUATIONS: Final = "".join(map(chr, range(0x80, 0xC0))) + "".join(CP1252_BYTES)
 """Later bytes of UTF-8 sequences, read as Latin-1 or cp1252."""
 
+LATIN_HIGHS: Final = "".join(map(chr, range(0xA1, 0xFF)))
+"""Bytes of GB 2312, read as Latin-1 or cp1252."""
+
 _HAN_LEADS: Final = range(0xE4, 0xEA)
 _CONTINUATIONS: Final = range(0x80, 0xC0)
 

@@ -1,8 +1,8 @@
-"""Text whose UTF-8 bytes were read as another encoding: repaired where that is certain.
+"""Text whose bytes were read as another encoding, mostly UTF-8: repaired where that is certain.
 
 A repair has to be exact (all bytes of the run are valid UTF-8) and plausible (the characters are everyday Chinese or
-typographic marks, and the document holds at least two Han of them). This step comes first: the wrong characters include
-controls, soft hyphens and no-break spaces, which other steps remove.
+typographic marks, and the document holds at least two Han of them); for GB 2312 see `gbk_as_latin`. This step comes first: the
+wrong characters include controls, soft hyphens and no-break spaces, which other steps remove.
 """
 
 import re
@@ -12,12 +12,16 @@ from typing import Final
 import numpy as np
 
 from services.cleaner.core.steps.encodings import GBK_LEADS, GBK_MIDDLES, LATIN_CONTINUATIONS, TO_LATIN_1
-from services.cleaner.core.steps.joined import Flags, JoinedTexts
+from services.cleaner.core.steps.gbk_as_latin import num_unread, repair_pairs
+from services.cleaner.core.steps.joined import Flags, JoinedTexts, runs
 from services.cleaner.core.steps.ranges import members
 from services.cleaner.core.steps.traits import Trait
 
 MIN_HAN: Final = 2
 """One repaired character alone may be chance: a French é, a no-break space and a » are the UTF-8 of 頻."""
+
+MIN_HIGHS: Final = 4
+"""Two characters of GB 2312 in a row: no word of a European language has so many letters with accents."""
 
 MAX_READINGS: Final = 2
 """What was read wrongly more often has lost bytes on the way."""
@@ -41,6 +45,8 @@ _LATIN: Final = frozenset(map(chr, range(0x100))) | frozenset(LATIN_CONTINUATION
 
 _CONTINUATION = f"[{re.escape(LATIN_CONTINUATIONS)}]"
 _LATIN_RUN = re.compile(f"(?:[\xe0-\xef]{_CONTINUATION}{{2}}|[\xc2-\xdf]{_CONTINUATION})+")
+_ONLY_UTF_8 = re.compile("[\x80-\x84\x86-\x9fŠŒŽšœžŸƒˆ˜‚„†‡‰‹›]")
+"""No byte of GB 2312 is read as one of these, and they are rare in any text; a next line (0x85) is not."""
 _GBK_RUN = re.compile("[^\x00-\x7f]{2,}")
 _GBK_LEAD = re.compile(f"[{GBK_LEADS}]")
 
@@ -56,7 +62,10 @@ def needs(joined: JoinedTexts) -> Flags:
     """Return which documents hold the beginning of a wrongly read character."""
     # A later byte's bit is the one above its first byte's, so that one shift lines both encodings up.
     begins = (joined.traits[:-1] & np.uint32(Trait.LATIN_LEAD | Trait.GBK_LEAD)) << np.uint32(1)
-    return joined.documents_with((begins & joined.traits[1:]) != 0)
+    flags = joined.documents_with((begins & joined.traits[1:]) != 0)
+    if not joined.has(Trait.LATIN_HIGH).any():
+        return flags
+    return flags | joined.documents_with(runs(joined.at(Trait.LATIN_HIGH), MIN_HIGHS))
 
 
 def may_be_broken(joined: JoinedTexts) -> Flags:
@@ -71,16 +80,18 @@ def repair(text: str) -> tuple[str, int]:
         >>> repair("ä¸\xadå›½äººæ°‘")
         ('中国人民', 1)
     """
+    # Before the UTF-8: pairs of GB 2312 may be that by chance, but text of many of them is not.
+    text, num_pairs = (text, 0) if _ONLY_UTF_8.search(text) else repair_pairs(text, _GB2312, _MARKS)
     text, num_latin = _repair(text, _LATIN_RUN, _read_latin)
     if not _GBK_LEAD.search(text):
-        return text, num_latin
+        return text, num_pairs + num_latin
     text, num_gbk = _repair(text, _GBK_RUN, _read_gbk)
-    return text, num_latin + num_gbk
+    return text, num_pairs + num_latin + num_gbk
 
 
 def broken_share(text: str) -> float:
     """Return the share of characters, 0 to 1, that stand for others that are lost."""
-    broken = sum(len(match[0]) for match in _REMAINS.finditer(text))
+    broken = sum(len(match[0]) for match in _REMAINS.finditer(text)) + num_unread(text)
     misread = len(_GBK_PAIR.findall(text))
     # Of three characters of UTF-8 in GBK two are a pair; some pairs are words (山楂茶, 菊花枸杞), so a few prove nothing.
     broken += 3 * misread if misread >= MIN_PAIRS else 0

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.cleaner.core.steps import invisible_characters, widths
-from services.cleaner.core.steps.encodings import GBK_LEADS, GBK_MIDDLES, LATIN_CONTINUATIONS, LATIN_LEADS
+from services.cleaner.core.steps.encodings import GBK_LEADS, GBK_MIDDLES, LATIN_CONTINUATIONS, LATIN_HIGHS, LATIN_LEADS
 
 SEPARATOR: Final = 0x110000
 """Stands between the joined documents: one beyond the last code point, so that no text holds it."""
@@ -61,6 +61,7 @@ class Trait(IntEnum):
     AT = 1 << 19
     SIGN = 1 << 20
     PAIRED = 1 << 21
+    LATIN_HIGH = 1 << 22
 
 
 PAIRED: Final = "…—"
@@ -70,6 +71,7 @@ LISTED: Final = {
     Trait.MARKUP: "<&[#*`\\|",
     Trait.LATIN_LEAD: LATIN_LEADS,
     Trait.LATIN_CONTINUATION: LATIN_CONTINUATIONS,
+    Trait.LATIN_HIGH: LATIN_HIGHS,
     Trait.GBK_LEAD: GBK_LEADS,
     Trait.GBK_MIDDLE: GBK_MIDDLES,
     Trait.BROKEN: "\ufffd锟烫屯",
