@@ -12,6 +12,19 @@ MAX_LEXICON_BYTES = 16 * 2**20
 TermText = Annotated[str, Field(min_length=1, max_length=MAX_TERM_CHARS)]
 
 
+def why_no_term(term: str) -> str | None:
+    """Return why a string cannot be a term, for people; None: it can."""
+    if not term or len(term) > MAX_TERM_CHARS:
+        return f"a term has 1 to {MAX_TERM_CHARS} characters, this one {len(term)}"
+    if not term.isprintable():
+        return f"the term {term!r} holds what cannot be printed"
+    if "=>" in term:
+        return f"{term!r} is a pair of words; synonyms are no terms"
+    if not any(map(str.isalnum, term)):
+        return f"{term!r} holds neither a letter nor a digit"
+    return None
+
+
 class LexiconEntry(Contract):
     """A term, where it comes from, and what became of it.
 

@@ -20,7 +20,7 @@ MAX_LISTED = 20_000
 BODY_DOCS = {
     "requestBody": {
         "required": True,
-        "description": "One term a line: plain, `word freq tag`, `term<TAB>df`, or a JSON object with `term`.",
+        "description": "One term a line: plain, `word freq tag`, `term<TAB>df`, CSV, or a JSON object; or a JSON list.",
         "content": {"text/plain": {"schema": {"type": "string"}}},
     }
 }

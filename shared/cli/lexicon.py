@@ -17,6 +17,7 @@ from contracts.tokenizers import TokenizerReport
 from shared.cli import screen
 from shared.cli.client import answer_of, client_of, daemon, request_of
 from shared.cli.errors import ArgumentRefused, FileRefused, PackageMissing
+from shared.cli.ingest_text import encoding_named
 from shared.cli.options import DEFAULT_DOMAIN, DEFAULT_STATE_DIR, AsJson, Domain, StateDir
 from shared.cli.target import target_of
 from shared.embedded.layout import layout_of
@@ -40,7 +41,8 @@ class Status(StrEnum):
     REJECTED = "rejected"
 
 
-File = Annotated[Path, typer.Argument(help="One term a line: plain, `word freq tag`, term<TAB>df, or JSON objects.")]
+File = Annotated[Path, typer.Argument(help="One term a line: plain, `word freq tag`, term<TAB>df, CSV or JSON.")]
+Encoding = Annotated[str | None, typer.Option("--encoding", help="Of the file, e.g. gb18030; else UTF-8.")]
 Term = Annotated[str, typer.Argument(help="The term, as it stands in the text.")]
 WithStatus = Annotated[Status | None, typer.Option("--status", help="Only terms of this status.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=20_000, help="At most so many.")]
@@ -49,15 +51,15 @@ Output = Annotated[Path, typer.Option("--output", dir_okay=False, help="The file
 
 @group.command()
 def add(
-    file: File, *, domain: Domain = DEFAULT_DOMAIN, state_dir: StateDir = DEFAULT_STATE_DIR, as_json: AsJson = False
+    file: File,
+    *,
+    encoding: Encoding = None,
+    domain: Domain = DEFAULT_DOMAIN,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    as_json: AsJson = False,
 ) -> None:
     """Add the terms of a file; they count from the next tokenizer on, and each that occurs extends the serving one."""
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise FileRefused(
-            f"{file} cannot be read: {error.strerror}.", next_step="Name a file of terms, one a line."
-        ) from error
+    content = _content(file, encoding_named(encoding))
     layout = layout_of(state_dir)
     target = target_of(layout)
     with client_of(target, layout, BUILDER) as client:
@@ -142,6 +144,22 @@ def report(
     page: str = import_module("shared.report.tokenizer_page").page(told, entries=entries, title=title, written_at=now)
     write_atomically(output, page.encode())
     typer.echo(f"Tokenizer {screen.short(told.tokenizer_digest)}: {output}")
+
+
+def _content(file: Path, encoding: str | None) -> bytes:
+    """Return a file in UTF-8; one whose encoding was not named goes as it is."""
+    try:
+        content = file.read_bytes()
+        return content.decode(encoding).encode() if encoding else content
+    except OSError as error:
+        raise FileRefused(
+            f"{file} cannot be read: {error.strerror}.", next_step="Name a file of terms, one a line."
+        ) from error
+    except UnicodeError as error:
+        raise FileRefused(
+            f"{file} is not text in {encoding}; nothing was sent.",
+            next_step="Common ones: utf-8, gb18030, big5, utf-16.",
+        ) from error
 
 
 def _decide(term: str, decision: Literal["accept", "reject"], *, domain: str, state_dir: Path, as_json: bool) -> None:

@@ -23,6 +23,17 @@ def test_a_file_of_terms_is_sent_as_it_is_with_the_operators_token(terminal: Ter
     assert json.loads(terminal.plumb("lexicon", "add", str(file), "--json").stdout) == {"num_terms": 2, "num_new": 1}
 
 
+def test_a_file_in_another_encoding_is_sent_as_utf8(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "terms.txt"
+    file.write_text("不动产登记簿\n", encoding="gb18030")
+    assert terminal.plumb("lexicon", "add", str(file), "--encoding", "gb18030").exit_code == 0
+    assert terminal.apis.bodies == [("/v1/domains/law/lexicon/terms", "不动产登记簿\n".encode())]
+    for encoding, kind in (("ascii", FileRefused), ("klingon", ArgumentRefused)):
+        _, error = terminal.fails("lexicon", "add", str(file), "--encoding", encoding)
+        assert isinstance(error, kind)
+    assert len(terminal.apis.bodies) == 1
+
+
 def test_a_file_that_is_not_there_is_refused(terminal: Terminal, tmp_path: Path) -> None:
     _, error = terminal.fails("lexicon", "add", str(tmp_path / "gone.txt"))
     assert isinstance(error, FileRefused)
