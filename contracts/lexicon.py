@@ -1,8 +1,8 @@
 """Terms of a domain: what users say of them, what a text shows, and what became of each."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from contracts.envelope import Contract, Digest, Domain
 
@@ -18,6 +18,8 @@ def why_no_term(term: str) -> str | None:
         return f"a term has 1 to {MAX_TERM_CHARS} characters, this one {len(term)}"
     if not term.isprintable():
         return f"the term {term!r} holds what cannot be printed"
+    if term != term.strip():
+        return f"{term!r} has blanks at its edges"
     if "=>" in term:
         return f"{term!r} is a pair of words; synonyms are no terms"
     if not any(map(str.isalnum, term)):
@@ -67,7 +69,13 @@ class LexiconAdded(Contract):
 
 
 class LexiconDecision(Contract):
-    """A person's word on a term."""
+    """A person's word on a term. Anything may be rejected: an older version may have taken it."""
 
     term: TermText
     decision: Literal["accept", "reject"]
+
+    @model_validator(mode="after")
+    def _accepts_a_term(self) -> Self:
+        if self.decision == "accept" and (why := why_no_term(self.term)):
+            raise ValueError(why)
+        return self

@@ -42,8 +42,7 @@ def routes(store: ArtifactStore, *, operator: OperatorSettings) -> APIRouter:
     @router.post("/lexicon/terms", summary="Add terms; they count from the next tokenizer on", openapi_extra=BODY_DOCS)
     async def add(domain: Domain, request: Request, authorization: Authorization = None) -> LexiconAdded:
         check_operator(operator, authorization)
-        terms = parsed(await _body(request))
-        return await asyncio.to_thread(_add, store, domain, terms)
+        return await asyncio.to_thread(_add, store, domain, await _body(request))
 
     @router.post("/lexicon/decisions", summary="Accept or reject a term")
     async def decide(domain: Domain, request: LexiconDecision, authorization: Authorization = None) -> LexiconEntry:
@@ -83,7 +82,8 @@ def _version(store: ArtifactStore, state: LexiconState) -> Lexicon | None:
     return read_lexicon(store, state.version_digest) if state.version_digest else None
 
 
-def _add(store: ArtifactStore, domain: Domain, terms: list[str]) -> LexiconAdded:
+def _add(store: ArtifactStore, domain: Domain, file: bytes) -> LexiconAdded:
+    terms = parsed(file)
     before, after = change_lexicon(store, domain, lambda state: state.with_terms(terms))
     return LexiconAdded(num_terms=len(terms), num_new=len(after.decisions) - len(before.decisions))
 

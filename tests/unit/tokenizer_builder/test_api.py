@@ -1,3 +1,5 @@
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from fastapi import FastAPI
 from contracts.api import Problem
 from contracts.lexicon import MAX_LEXICON_BYTES, LexiconAdded, LexiconEntry, LexiconListing
 from contracts.tokenizers import TokenizerReport
+from services.tokenizer_builder import api
 from services.tokenizer_builder.api import routes
 from services.tokenizer_builder.core.choice import choose
 from services.tokenizer_builder.core.job import CorpusTexts
@@ -94,6 +97,10 @@ async def test_only_the_operator_changes_terms_and_everyone_may_look(client: htt
     [
         ("质押\n{oops\n".encode(), 422, "line 2: not JSON"),
         (b"\xff\xfe", 422, "line 1 is not UTF-8"),
+        pytest.param(b'{"term":' + b"[" * 100_000, 422, "line 1: JSON that is nested too deeply", id="deep"),
+        pytest.param(
+            b'{"df":' + b"9" * 5_000 + b"}", 422, "line 1: JSON that is nested too deeply, or", id="long number"
+        ),
         pytest.param(b"x" * (MAX_LEXICON_BYTES + 1), 413, "at most 16,777,216 bytes", id="large"),
     ],
 )
@@ -103,6 +110,30 @@ async def test_a_file_that_cannot_be_read_changes_nothing(client: httpx.AsyncCli
     assert (answer.status_code, problem.next is not None) == (status, True)
     assert detail in problem.detail
     assert (await listing(client)).entries == ()
+
+
+async def test_the_daemon_answers_others_while_it_reads_a_file(client: httpx.AsyncClient, monkeypatch):
+    reading, answered = threading.Event(), threading.Event()
+
+    def slow(_: bytes) -> list[str]:
+        reading.set()
+        return ["质押"] if answered.wait(timeout=10) else []
+
+    monkeypatch.setattr(api, "parsed", slow)
+    adding = asyncio.create_task(client.post(f"{URL}/lexicon/terms", content="质押".encode()))
+    assert await asyncio.to_thread(reading.wait, 10)
+    assert (await listing(client)).entries == ()
+    answered.set()
+    assert LexiconAdded.model_validate_json((await adding).content).num_terms == 1
+
+
+@pytest.mark.parametrize("term", ["劳动\u200b合同\x00", " 质押", "质押\n", "合同 => 契约", "---"])
+async def test_what_is_no_term_is_not_accepted_and_may_be_rejected(client: httpx.AsyncClient, term):
+    answer = await client.post(f"{URL}/lexicon/decisions", json={"term": term, "decision": "accept"})
+    assert (answer.status_code, Problem.model_validate_json(answer.content).status) == (422, 422)
+    assert (await listing(client)).entries == ()
+    answer = await client.post(f"{URL}/lexicon/decisions", json={"term": term, "decision": "reject"})
+    assert LexiconEntry.model_validate_json(answer.content).status == "rejected", "one that an older version took"
 
 
 async def test_the_last_tokenizers_report_is_told(client: httpx.AsyncClient, store: ArtifactStore):
