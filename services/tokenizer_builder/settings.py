@@ -57,6 +57,8 @@ class WordVectorSettings(Group):
     """Off: corpus versions get no word vectors."""
     quiet_s: Annotated[float, Field(ge=0)] = 300.0
     """They are learnt once no corpus version has come for so long, so that they never delay a release or a demo."""
+    max_wait_s: Annotated[float, Field(ge=0)] = 3_600.0
+    """Where versions of whatever domain come more often than that, a domain's newest is learnt after so long all the same."""
     dimensions: Annotated[int, Field(gt=0, le=4_096)] = 300
     """Width of a vector."""
     epochs: Annotated[int, Field(gt=0)] = 5

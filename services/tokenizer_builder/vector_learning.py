@@ -1,4 +1,4 @@
-"""Learns the word vectors of corpus versions, one at a time, when the mesh is quiet.
+"""Learns the word vectors of corpus versions, one at a time, when the mesh is quiet, or when a domain has waited long enough.
 
 A version waits as a ref from the moment that its tokenizer is out until its vectors are, so neither a kill nor an absent gensim
 loses one. The member of the group that owns the domain learns them, in a child process that takes what the others leave.
@@ -64,6 +64,8 @@ class VectorLearning:
         self._owns = owns
         self._niceness = niceness
         self._disturbed_s = clock.monotonic_s()
+        self._not_before_s = self._disturbed_s
+        self._waits_since_s: dict[Domain, float] = {}
         self._missed_library = False
         self._unreadable: set[str] = set()
 
@@ -71,23 +73,44 @@ class VectorLearning:
         """Let a version wait for its vectors; called once its tokenizer is out."""
         self._disturbed_s = self._clock.monotonic_s()
         if self._settings.enabled:
+            self._waits_since_s.setdefault(event.domain, self._disturbed_s)
             await asyncio.to_thread(vector_versions.note_waiting, self._store, _waiting(event))
 
     async def tick(self) -> None:
-        """Learn the vectors of one version, if one waits and it has been quiet for long enough."""
-        if not self._settings.enabled or self._clock.monotonic_s() - self._disturbed_s < self._settings.quiet_s:
+        """Learn the vectors of one version, once it is quiet, or a domain has waited for too long."""
+        now = self._clock.monotonic_s()
+        is_quiet = now - self._disturbed_s >= self._settings.quiet_s
+        overdue = self._overdue(now)
+        if not self._settings.enabled or now < self._not_before_s or not (is_quiet or overdue):
             return
         try:
-            version = await asyncio.to_thread(self._next)
+            version = await asyncio.to_thread(self._oldest if is_quiet else lambda: self._newest(overdue[0]))
             if version and self._has_library():
                 await self._learn(version)
         except (TransientError, OSError) as error:
             # Not at the next tick: what is away or full seldom comes back within seconds.
-            self._disturbed_s = self._clock.monotonic_s()
+            self._not_before_s = now + self._settings.quiet_s
             log.warning("word vectors not learnt, will try again", extra={"error": repr(error)})
+            return
+        # Whatever became of it, the domain's next version begins to wait when it comes.
+        self._waits_since_s.pop(version.domain if version else "", None)
+        if not is_quiet:
+            self._waits_since_s.pop(overdue[0], None)
 
-    def _next(self) -> VectorsVersion | None:
-        for name in vector_versions.waiting(self._store):
+    def _overdue(self, now: float) -> list[Domain]:
+        """Return the domains that have waited too long, the longest wait first."""
+        waits = sorted(self._waits_since_s, key=self._waits_since_s.__getitem__)
+        return [domain for domain in waits if now - self._waits_since_s[domain] >= self._settings.max_wait_s]
+
+    def _oldest(self) -> VectorsVersion | None:
+        return self._first_of(vector_versions.waiting(self._store))
+
+    def _newest(self, domain: Domain) -> VectorsVersion | None:
+        names = vector_versions.waiting(self._store)
+        return self._first_of([name for name in reversed(names) if vector_versions.domain_of(name) == domain])
+
+    def _first_of(self, names: list[str]) -> VectorsVersion | None:
+        for name in names:
             if self._owns(vector_versions.domain_of(name)) and (version := self._readable(name)):
                 return version
         return None

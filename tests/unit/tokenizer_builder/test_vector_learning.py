@@ -131,6 +131,39 @@ async def test_text_that_is_too_short_is_told_and_not_tried_again(store, learnin
 
 
 @pytest.mark.usefixtures("in_process")
+async def test_in_a_mesh_that_is_never_quiet_the_newest_version_waits_so_long_at_most(store, clock, tmp_path):
+    documents = load_statutes().first
+    busy = learning_of(store, tmp_path, clock, SETTINGS.model_copy(update={"max_wait_s": 200.0}))
+    for number in range(1, 6):
+        await busy.note(version(store, number, documents[: 100 + 50 * number]))
+        await busy.note(version(store, number, documents[: 100 + 50 * number], domain="medicine"))
+        pass_s(clock, 50)
+        await busy.tick()
+        await busy.tick()
+    learnt = [
+        {number: state for number, state in states(store, domain).items() if state == "learnt"}
+        for domain in ("law", "medicine")
+    ]
+    assert learnt == [{4: "learnt"}, {4: "learnt"}], "after 200 s the fourth was the newest"
+
+
+async def test_a_failure_in_a_mesh_that_is_never_quiet_is_not_repeated_at_once(store, clock, tmp_path, monkeypatch):
+    tries = []
+
+    async def full(*_, **__):
+        tries.append(clock.monotonic_s())
+        raise RunInterrupted("no space left")
+
+    monkeypatch.setattr(vector_learning, "run_child", full)
+    busy = learning_of(store, tmp_path, clock, SETTINGS.model_copy(update={"max_wait_s": 90.0}))
+    for number in range(1, 7):
+        await busy.note(version(store, number, load_statutes().first[:200]))
+        pass_s(clock, 30)
+        await busy.tick()
+    assert tries == [90.0, 150.0]
+
+
+@pytest.mark.usefixtures("in_process")
 async def test_only_the_member_that_owns_the_domain_learns(store, clock, tmp_path):
     standby = learning_of(store, tmp_path, clock, owns=lambda domain: domain == "medicine")
     await standby.note(version(store, 1, load_statutes().first[:300]))
