@@ -22,6 +22,8 @@ CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json
 HEADS, LABELS = "heads.safetensors", "labels.json"
 SERVING_MODEL = "serving/model.onnx"
 GENERATION, TRAINING = "generation_config.json", "training.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+"""What `transformers` reads beside the tokenizer. Not required: older bundles lack it, and no daemon looks at it."""
 MANIFEST = "manifest.json"
 REQUIRED = (CONFIG, WEIGHTS, TOKENIZER, HEADS, LABELS, SERVING_MODEL, GENERATION, TRAINING)
 

@@ -23,13 +23,16 @@ from shared.corpus import read_content_keys, read_records
 from shared.lm.gpt import GPT
 from shared.lm.hf import load_model, read_config, save_model, write_json
 from shared.lm.serving_graph import build_graph, quantize
-from shared.lm.text import special_ids
+from shared.lm.text import BOS, EOS, PAD, special_ids
 from shared.lm.transfer import Initialisation, Matrix, TransferPlan, plan_transfer
 from shared.lm.word_vectors import from_bytes, starting_rows
 
 DISTRIBUTION = "plumbline-mesh"
 CODE_FOLDERS = ("shared/lm", "services/trainer")
 """The code that decides what a training makes, below the folder that holds the packages."""
+
+TOKENIZER_CONFIG = {"pad_token": PAD, "bos_token": BOS, "eos_token": EOS, "split_special_tokens": True}
+"""Names the special tokens to `transformers`, which would read them from users' text, too, if it did not split them there."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ def write_bundle(folder: Path, model: GPT, labels: tuple[str, ...], tokenizer_js
     special = special_ids(tokenizer)
     save_model(folder, model, labels, special)
     (folder / bundle.TOKENIZER).write_bytes(tokenizer_json)
+    write_json(folder / bundle.TOKENIZER_CONFIG, TOKENIZER_CONFIG)
     ids = {"bos_token_id": special.bos, "eos_token_id": special.eos, "pad_token_id": special.pad}
     write_json(folder / bundle.GENERATION, {**ids, "max_length": model.config.block_size})
     write_json(folder / bundle.TRAINING, json.loads(job.recipe.model_dump_json()))

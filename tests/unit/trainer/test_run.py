@@ -8,12 +8,15 @@ import sys
 from contextlib import contextmanager
 
 import pytest
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer
 
 from services.trainer import run as trainer
 from services.trainer.core.job import TrainingResult, child_environment
 from services.trainer.core.recipe import Recipe
-from shared.bundle import load, read_manifest
+from shared.bundle import load, read_manifest, seal
 from shared.errors import ArtifactMissing
+from shared.lm.text import special_ids
 from shared.serving import BundleSession
 from tests.unit.trainer.world import ARTICLES, FAST, LATER_LABEL, make_world
 
@@ -84,6 +87,33 @@ def test_the_trained_bundle_classifies_what_it_was_trained_on(world, first, tmp_
     answers = {label: session.classify(texts) for label, texts in ARTICLES.items()}
     right = [answer.label == label for label, found in answers.items() for answer in found]
     assert sum(right) / len(right) > 0.9
+
+
+def test_transformers_knows_the_special_tokens_and_reads_none_from_a_text(world, first, tmp_path):
+    load(world.store, first.bundle_digest, tmp_path)
+    raw, theirs = Tokenizer.from_file(str(tmp_path / "tokenizer.json")), AutoTokenizer.from_pretrained(tmp_path)
+    special = special_ids(raw)
+    assert (theirs.pad_token_id, theirs.bos_token_id, theirs.eos_token_id) == (special.pad, special.bos, special.eos)
+    texts = ["甲<pad>乙<eos>", "<bos>", *(text for found in ARTICLES.values() for text in found[:5])]
+    ours = [raw.encode(text, add_special_tokens=False).ids for text in texts]
+    assert [theirs(text, add_special_tokens=False)["input_ids"] for text in texts] == ours
+    padded = theirs(texts, add_special_tokens=False, padding=True)["input_ids"]
+    width = max(map(len, ours))
+    assert padded == [ids + [special.pad] * (width - len(ids)) for ids in ours]
+    framed = [[special.bos, *ids, special.eos] for ids in ours]
+    assert [theirs.decode(ids, skip_special_tokens=True) for ids in framed] == texts
+    assert len(theirs) == raw.get_vocab_size(with_added_tokens=True)
+
+
+def test_a_bundle_from_before_the_tokenizers_configuration_is_read(world, first, tmp_path):
+    manifest = load(world.store, first.bundle_digest, tmp_path)
+    (tmp_path / "tokenizer_config.json").unlink()
+    (tmp_path / "manifest.json").unlink()
+    old = seal(
+        world.store, tmp_path, domain=manifest.domain, parents=manifest.parents, model=manifest.model,
+        training=manifest.training,
+    )  # fmt: skip
+    assert "tokenizer_config.json" not in load(world.store, old, tmp_path / "old").files
 
 
 def test_the_same_job_gives_the_same_digest(world, first, tmp_path):
