@@ -81,8 +81,12 @@ class Drift(Contract):
         before: The earlier corpus version.
         after: The later one.
         words: Those that moved most, or those that were asked for; the largest first.
+        num_shared: Words by which the two were aligned: the fewer they are for each dimension, the smaller a drift looks.
+        dimensions: Width of the vectors.
     """
 
     before: int
     after: int
     words: tuple[DriftedWord, ...]
+    num_shared: Count = 0
+    dimensions: Count = 0

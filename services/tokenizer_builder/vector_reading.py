@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from contracts.envelope import Digest, Domain
 from contracts.word_vectors import Drift, DriftedWord, SynonymCandidate, Synonyms, VectorsVersion
-from services.tokenizer_builder.core.vectors import meaning_drift, synonym_candidates
+from services.tokenizer_builder.core.vectors import meaning_drift, shared_words, synonym_candidates, words_needed
 from shared import vector_versions
 from shared.artifacts import ArtifactStore
 from shared.errors import RequestRefused
@@ -56,7 +56,7 @@ class VectorReading:
             limit: Words, at most.
 
         Raises:
-            RequestRefused: A version has no vectors, or the two cannot be compared.
+            RequestRefused: A version has no vectors, or the two cannot be compared: other widths, too few words in common.
         """
         after = self._version(domain, numbers[1])
         before = self._version(domain, numbers[0], before=after.number)
@@ -67,10 +67,13 @@ class VectorReading:
                 "compare versions that were learnt with the same PLUMBLINE_WORD_VECTORS__DIMENSIONS",
             )
         old, new = self._of(before), self._of(after)
+        num_shared = _num_shared(old, new, before, after)
         wanted = words or [word for word in new.words if min(old.count(word), new.count(word)) >= min_count]
         moved = list(meaning_drift(old, new, wanted).items())[:limit]
         found = tuple(DriftedWord(word=word, drift=moved_by) for word, moved_by in moved)
-        return Drift(before=before.number, after=after.number, words=found)
+        return Drift(
+            before=before.number, after=after.number, words=found, num_shared=num_shared, dimensions=after.dimensions
+        )
 
     def _version(self, domain: Domain, number: int | None, *, before: int | None = None) -> VectorsVersion:
         if number is None:
@@ -93,6 +96,17 @@ class VectorReading:
 
     def _read(self, digest: Digest) -> WordVectors:
         return from_bytes(self._store.read_bytes(digest))
+
+
+def _num_shared(old: WordVectors, new: WordVectors, before: VectorsVersion, after: VectorsVersion) -> int:
+    num_shared, needed = len(shared_words(old, new)), words_needed(after.dimensions)
+    if num_shared < needed:
+        raise _refused(
+            f"versions {before.number} and {after.number} share {num_shared:,} words; vectors of {after.dimensions} dimensions "
+            f"are aligned by {needed:,} or more, since with fewer every word seems to have stayed",
+            "ingest more text, or set a smaller PLUMBLINE_WORD_VECTORS__DIMENSIONS for the versions to come",
+        )
+    return num_shared
 
 
 def _refused(detail: str, next_step: str) -> RequestRefused:

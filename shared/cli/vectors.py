@@ -84,7 +84,10 @@ def drift(
         return
     for moved in found.words:
         typer.echo(f"{moved.drift:.3f}  {moved.word}")
-    typer.echo(f"from corpus version {found.before} to {found.after}")
+    typer.echo(
+        f"from corpus version {found.before} to {found.after}, aligned by {found.num_shared:,} shared words of "
+        f"{found.dimensions} dimensions; the fewer words a dimension, the smaller it looks"
+    )
 
 
 def _asked(state_dir: Path, domain: str, path: str, params: Mapping[str, object], kind: type[Answer]) -> Answer:

@@ -43,8 +43,8 @@ def plumb(terminal: Terminal, store):
     thread.join(10)
 
 
-def keep(store, number, rows, **fields):
-    vectors = WordVectors(WORDS, np.array((90, 80, 70)), np.array(rows, dtype=np.float32))
+def keep(store, number, rows, *, words=WORDS, **fields):
+    vectors = WordVectors(words, np.arange(90, 90 - len(words), -1), np.array(rows, dtype=np.float32))
     version = VectorsVersion(
         domain="law", event_id=UUID(int=number), number=number, corpus_digest=f"{number:064d}", state="learnt",
         vectors_digest=store.put_bytes(to_bytes(vectors)), num_words=3, dimensions=2, num_tokens=240, **fields,
@@ -84,13 +84,18 @@ def test_synonyms_are_shown_with_their_likeness(plumb, store):
 
 
 def test_drift_is_shown_the_largest_first(plumb, store):
-    keep(store, 1, [[1, 0], [1, 0.1], [0, 1]])
-    keep(store, 2, [[1, 0], [0.1, 1], [0, 1]])
+    words = (*WORDS, *(f"词{number}" for number in range(7)))
+    rare = [[1, -1], [1, -2], [2, -1], [-1, -1], [-1, 1], [-2, 1], [-1, 3]]
+    keep(store, 1, [[1, 0], [1, 0.1], [0, 1], *rare], words=words)
+    keep(store, 2, [[1, 0], [0.1, 1], [0, 1], *rare], words=words)
     lines = plumb.plumb("vectors", "drift", "--limit", "2").stdout.splitlines()
     values = [float(line.split("  ")[0]) for line in lines[:-1]]
     assert values == sorted(values, reverse=True)
     assert len(values) == 2
-    assert lines[-1] == "from corpus version 1 to 2"
+    assert lines[-1] == (
+        "from corpus version 1 to 2, aligned by 10 shared words of 2 dimensions; "
+        "the fewer words a dimension, the smaller it looks"
+    )
     asked = json.loads(plumb.plumb("vectors", "drift", "合同", "--before", "1", "--after", "2", "--json").stdout)
     assert [one["word"] for one in asked["words"]] == ["合同"]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from services.tokenizer_builder.core.learning import learn, segmented
-from services.tokenizer_builder.core.vectors import meaning_drift, synonym_candidates
+from services.tokenizer_builder.core.vectors import MIN_WORDS_A_DIMENSION, meaning_drift, synonym_candidates
 from services.tokenizer_builder.core.vectors_job import VectorRules
 from shared.demo.statutes import load_statutes
 from shared.lm.word_vectors import NoWordVectors, WordVectors, from_bytes, starting_rows, to_bytes
@@ -158,14 +158,26 @@ def test_versions_without_common_words_or_of_other_widths_are_not_compared():
         meaning_drift(one, made(["甲"], [[1, 0, 0]]))
 
 
-@given(st.integers(2, 20), st.integers(0, 2**32 - 1))
+@pytest.mark.parametrize("width", [24, 60])
+def test_drift_is_told_only_where_words_outnumber_what_the_alignment_can_fit(width):
+    rng = np.random.default_rng(0)
+    words = [f"词{number}" for number in range(MIN_WORDS_A_DIMENSION * width)]
+    old, new = (made(words, rng.normal(size=(len(words), width))) for _ in range(2))
+    unrelated = meaning_drift(old, new)
+    assert 0.55 < np.mean(list(unrelated.values())) < 1, (
+        "as the docstring says: less than the 1 of unrelated directions"
+    )
+    assert meaning_drift(made(words[1:], old.vectors_WD[1:]), new) == {}
+
+
+@given(st.integers(2, 40), st.integers(0, 2**32 - 1))
 def test_drift_lies_between_0_and_2_whatever_the_common_words_are(num_shared, seed):
     rng = np.random.default_rng(seed)
     shared = rng.choice(40, num_shared, replace=False).tolist()
     old = made([f"词{number}" for number in range(40)], rng.normal(size=(40, 4)))
     new = made([f"词{number}" for number in shared], rng.normal(size=(len(shared), 4)))
     drift = meaning_drift(old, new)
-    assert drift.keys() == set(new.words)
+    assert drift.keys() == (set(new.words) if num_shared >= 4 * MIN_WORDS_A_DIMENSION else set())
     assert all(-1e-5 <= value <= 2 + 1e-5 for value in drift.values())
     assert list(drift.values()) == sorted(drift.values(), reverse=True)
 

@@ -17,6 +17,8 @@ WORDS = ("合同", "协议", "罪犯", "犯人", "苹果")
 FIRST = [[1.0, 0.1, 0.0], [1.0, 0.2, 0.0], [0.0, 1.0, 0.1], [0.1, 1.0, 0.0], [0.5, 0.5, 1.0]]
 """苹果, the fruit, lies away from all; in the second version it keeps contracts company."""
 SECOND = [*FIRST[:4], [1.0, 0.15, 0.1]]
+RARE = [[float(np.cos(n)), float(np.sin(n)), -1.0] for n in range(10)]
+"""Words that stay where they are, so that there are enough to align two versions by."""
 
 
 @pytest.fixture
@@ -33,11 +35,13 @@ async def client(store):
         yield client
 
 
-def keep(store, number, rows, *, counts=(90, 80, 70, 60, 55)):
-    vectors = WordVectors(WORDS, np.array(counts), np.array(rows, dtype=np.float32))
+def keep(store, number, rows, *, rare=RARE):
+    words = (*WORDS, *(f"稀{place}" for place in range(len(rare))))
+    counts = [90, 80, 70, 60, 55, *[9] * len(rare)]
+    vectors = WordVectors(words, np.array(counts), np.array([*rows, *rare], dtype=np.float32))
     version = VectorsVersion(
         domain="law", event_id=UUID(int=number), number=number, corpus_digest=f"{number:064d}", state="learnt",
-        vectors_digest=store.put_bytes(to_bytes(vectors)), num_words=len(WORDS), dimensions=len(rows[0]), num_tokens=355,
+        vectors_digest=store.put_bytes(to_bytes(vectors)), num_words=len(words), dimensions=len(rows[0]), num_tokens=355,
     )  # fmt: skip
     vector_versions.note_done(store, version)
     return version
@@ -72,6 +76,7 @@ async def test_the_word_that_moved_is_told(client, store):
     keep(store, 5, SECOND)
     found = Drift.model_validate_json((await client.get("/word-vectors/drift", params={"limit": 2})).content)
     assert (found.before, found.after) == (3, 5)
+    assert (found.num_shared, found.dimensions) == (15, 3)
     assert len(found.words) == 2
     assert found.words[0].word == "苹果"
     asked = (await client.get("/word-vectors/drift", params={"word": "合同", "before": 3, "after": 5})).json()
@@ -98,10 +103,19 @@ async def test_vectors_that_there_are_not_are_a_problem_with_a_next_step(client,
 async def test_one_version_alone_cannot_be_compared_nor_two_of_different_widths(client, store):
     keep(store, 1, FIRST)
     assert "before 1" in (await client.get("/word-vectors/drift")).json()["detail"]
-    keep(store, 2, [row[:2] for row in SECOND])
+    keep(store, 2, [row[:2] for row in SECOND], rare=[])
     answer = await client.get("/word-vectors/drift")
     assert answer.status_code == 404
     assert "3 dimensions, those of version 2 2" in answer.json()["detail"]
+
+
+async def test_two_versions_that_share_too_few_words_are_not_compared(client, store):
+    keep(store, 1, FIRST)
+    keep(store, 2, SECOND, rare=RARE[1:])
+    answer = await client.get("/word-vectors/drift")
+    assert answer.status_code == 404
+    assert "share 14 words; vectors of 3 dimensions are aligned by 15 or more" in answer.json()["detail"]
+    assert "PLUMBLINE_WORD_VECTORS__DIMENSIONS" in answer.json()["next"]
 
 
 @pytest.mark.parametrize("query", ["", "?word=合同&nearest=0", "?word=合同&min_cosine=2"])
