@@ -60,6 +60,12 @@ def test_it_stands_alone_in_light_and_dark() -> None:
     assert not any(color in html for color in drawing.VARIABLES)
 
 
+def test_absent_general_tokenizers_are_named_with_what_to_install() -> None:
+    html = html_of(TOKENIZER_REPORT.model_copy(update={"not_compared": ("o200k", "Qwen 2.5")}))
+    assert "o200k, Qwen 2.5" in html
+    assert "plumbline-mesh[compare]" in html
+
+
 def test_without_general_tokenizers_it_says_so() -> None:
     html = html_of(
         TOKENIZER_REPORT.model_copy(
