@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -151,16 +152,23 @@ class _Holding:
         self._store = store
         self._name = name
         self._clock = clock
+        # A renewal goes on in its thread when its task is cancelled, and must neither make a conflict nor be the last word.
+        self._turn = threading.Lock()
+        self._is_released = False
         self.version: Version | Literal[Expected.ABSENT] = ABSENT
 
     def write(self, *, released: bool = False) -> None:
-        """Write the claim anew.
+        """Write the claim anew; one that was given back stays so.
 
         Raises:
             RefConflict: Another process took it.
         """
-        claim = own_claim(self._clock.now()).model_copy(update={"released": released})
-        self.version = self._store.write_ref(self._name, claim.model_dump_json().encode(), expected=self.version)
+        with self._turn:
+            if self._is_released:
+                return
+            claim = own_claim(self._clock.now()).model_copy(update={"released": released})
+            self.version = self._store.write_ref(self._name, claim.model_dump_json().encode(), expected=self.version)
+            self._is_released = released
 
 
 @asynccontextmanager

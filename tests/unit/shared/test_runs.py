@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -15,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.artifacts import ArtifactStore
-from shared.clock import FakeClock
+from shared.artifacts import ABSENT, ArtifactStore, Expected, Version
+from shared.clock import FakeClock, SystemClock
 from shared.errors import RunClaimed
 from shared.runs import CLAIM_EXPIRES_S, CLAIM_FORSAKEN_S, CLAIM_WATCHED_S, Claim, Runs, is_alive, own_claim
 
@@ -265,3 +266,28 @@ async def test_the_first_result_stands(store: ArtifactStore) -> None:
     cause = uuid4()
     assert runs(store).finish(cause, b"first") == b"first"
     assert runs(store).finish(cause, b"second") == b"first"
+
+
+@pytest.mark.parametrize("is_written", [False, True], ids=["before it is written", "after it was written"])
+async def test_a_claim_is_given_back_while_it_is_being_renewed(tmp_path: Path, monkeypatch, is_written):
+    monkeypatch.setattr("shared.runs.RENEW_INTERVAL_S", 0.01)
+    is_renewing, may_go_on = threading.Event(), threading.Event()
+
+    class Slow(ArtifactStore):
+        def write_ref(self, name: str, data: bytes, *, expected: Version | Expected = Expected.ANYTHING) -> Version:
+            is_renewal = expected is not ABSENT and not Claim.model_validate_json(data).released
+            if is_renewal and not is_written:
+                is_renewing.set()
+                assert may_go_on.wait(10)
+            version = super().write_ref(name, data, expected=expected)
+            if is_renewal and is_written:
+                is_renewing.set()
+                assert may_go_on.wait(10)
+            return version
+
+    store, cause = Slow((tmp_path / "artifacts").as_uri()), uuid4()
+    async with Runs(store, "trainer", clock=SystemClock()).claimed(cause):
+        assert await asyncio.to_thread(is_renewing.wait, 10)
+        asyncio.get_running_loop().call_later(0.2, may_go_on.set)
+    await asyncio.sleep(0.2)
+    assert claim_of(store, cause).released
