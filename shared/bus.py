@@ -152,7 +152,7 @@ class Bus:
         self._stopped_because: str | None = None
         self._waits: dict[str, Waits] = {}
         self._under_way: dict[str, float] = {}
-        self._turns: defaultdict[str, Iterator[int]] = defaultdict(count)
+        self._turns: defaultdict[tuple[str, Domain], Iterator[int]] = defaultdict(count)
         self.broker = KafkaBroker(
             settings.bootstrap_servers.split(","),
             client_id=service,
@@ -278,7 +278,8 @@ class Bus:
         body = event.model_dump_json().encode()
         if topic.signed:
             headers |= self._guard.signed(topic, event.domain, body)
-        partition = partition_in_turn(event.domain, next(self._turns[topic.name])) if topic.spread else None
+        turns = self._turns[topic.name, event.domain]
+        partition = partition_in_turn(event.domain, next(turns)) if topic.spread else None
         await self.broker.publish(body, topic.name, key=event.domain.encode(), partition=partition, headers=headers)
 
     async def connect(self) -> None:

@@ -24,7 +24,7 @@ def partition_in_turn(domain: Domain, turn: int) -> int:
 
     Args:
         domain: The event's.
-        turn: How many events its sender has spread before.
+        turn: How many events of this domain its sender has spread before.
     """
     others, place = NUM_PARTITIONS - 1, turn % (OWN_EVERY * (NUM_PARTITIONS - 1) + 1)
     return (partition_of(domain) + (1 + place % others if place < OWN_EVERY * others else 0)) % NUM_PARTITIONS
