@@ -7,11 +7,11 @@ reads what is outstanding instead of every batch that there ever was.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from contracts.corpus import BatchReceived, BatchStatistics
 from contracts.envelope import Contract, Digest
@@ -56,6 +56,7 @@ class KeptBatch(Contract):
         state: What became of it.
         reasons: Why it was held.
         decision: What a person said of it then.
+        num_refused: Records that the upload at hand left out beside it, where a receipt tells of one; not kept.
     """
 
     event: BatchReceived
@@ -65,6 +66,7 @@ class KeptBatch(Contract):
     state: State = "accepted"
     reasons: tuple[str, ...] = ()
     decision: Decision | None = None
+    num_refused: int = Field(default=0, exclude=True)
 
     def saying(self, *, num_known: int) -> "KeptBatch":
         """Return it with how many of its texts the domain had before."""
@@ -148,6 +150,22 @@ class Batches:
             return found
         return batch
 
+    def add_refused(self, batch_id: UUID, records: bytes) -> None:
+        """Keep what a further upload left out beside a batch, each record once.
+
+        Args:
+            batch_id: Of a batch that is kept.
+            records: JSONL.
+        """
+
+        def more(before: bytes | None) -> bytes | None:
+            kept = self.store.read_bytes(before.decode()) if before else b""
+            known = set(kept.splitlines())
+            new = [line for line in records.splitlines() if line not in known]
+            return self.store.put_bytes(kept + b"".join(line + b"\n" for line in new)).encode() if new else None
+
+        _change_ref(self.store, f"{REFUSED}/{batch_id}", more)
+
     def decide(self, held: KeptBatch, decided: KeptBatch) -> None:
         """Move a held batch to where its new state has it; a crash in between leaves it held, to be decided on again."""
         if decided.state == "accepted":
@@ -220,19 +238,30 @@ class References:
             RefConflict: It was changed again and again in between.
         """
         statistics = list(accepted)
-        for attempt in range(MAX_CONFLICTS):
-            found = self._store.read_ref_version(f"{REFERENCES}/{domain}")
-            reference = Reference.model_validate_json(found[0]) if found else Reference()
+
+        def counted(before: bytes | None) -> bytes:
+            reference = Reference.model_validate_json(before) if before else Reference()
             for one in statistics:
                 reference = reference.plus(one, self._rules)
-            try:
-                data = reference.model_dump_json().encode()
-                self._store.write_ref(f"{REFERENCES}/{domain}", data, expected=found[1] if found else ABSENT)
-            except RefConflict:
-                if attempt == MAX_CONFLICTS - 1:
-                    raise
-            else:
-                return
+            return reference.model_dump_json().encode()
+
+        _change_ref(self._store, f"{REFERENCES}/{domain}", counted)
+
+
+def _change_ref(store: ArtifactStore, name: str, changed: Callable[[bytes | None], bytes | None]) -> None:
+    """Replace a ref by what follows from it; None: it stays. Of several who do so at the same moment none loses anything."""
+    for attempt in range(MAX_CONFLICTS):
+        found = store.read_ref_version(name)
+        data = changed(found[0] if found else None)
+        if data is None:
+            return
+        try:
+            store.write_ref(name, data, expected=found[1] if found else ABSENT)
+        except RefConflict:
+            if attempt == MAX_CONFLICTS - 1:
+                raise
+        else:
+            return
 
 
 def _place(ref_name: str) -> tuple[str, str]:

@@ -77,7 +77,7 @@ def _receipt(batch: KeptBatch) -> BatchReceipt:
         domain=event.domain,
         num_documents=event.num_documents,
         num_bytes=event.num_bytes,
-        num_refused_documents=event.num_refused_documents,
+        num_refused_documents=max(batch.num_refused, event.num_refused_documents),
         state=batch.state,
         reasons=() if batch.state == "accepted" else reasons,
     )

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import IO, TypeVar
 from uuid import UUID
@@ -209,7 +210,18 @@ class Intake:
             if accepted:
                 self._references.add(domain, accepted)
         known |= {str(batch.event.batch_id): batch for batch in kept}
-        return [known[key] for key in dict.fromkeys(order)], new
+        num_refused = self._keep_refused(staging)
+        taken = [known[key].model_copy(update={"num_refused": num_refused[key]}) for key in dict.fromkeys(order)]
+        return taken, new
+
+    def _keep_refused(self, staging: Staging) -> Counter[str]:
+        """Keep what was left out, beside batches that were known, too; return how many records that are, by batch."""
+        num_refused: Counter[str] = Counter()
+        for staged in staging.batches:
+            if staged.num_refused:
+                self._batches.add_refused(staged.arrival.batch_id, staging.read(staged.refused))
+                num_refused[str(staged.arrival.batch_id)] += staged.num_refused
+        return num_refused
 
     def _stored(self, staging: Staging, staged: Staged, traceparent: str | None) -> KeptBatch:
         """Store what a batch consists of; without a ref it is none yet."""

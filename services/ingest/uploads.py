@@ -25,7 +25,7 @@ from services.ingest.reading import BodyKind, Format
 from services.ingest.settings import UploadLimits
 from services.ingest.spooling import storage_errors, write_all
 from shared.clock import Clock
-from shared.errors import PermanentError, PlumblineError, RequestRefused, TransientError
+from shared.errors import PermanentError, PlumblineError, RequestRefused, StorageUnavailable, TransientError
 from shared.files import make_folders, write_atomically
 from shared.problems import problem_of
 
@@ -179,7 +179,7 @@ class Uploads:
         """Take an upload that is there as a whole; one that was taken gives the same receipt.
 
         Raises:
-            RequestRefused: It was refused before.
+            RequestRefused: It was refused before; or 500, its body brings out a defect, which stands in the log.
             PlumblineError: It is refused, or cannot be taken at the moment.
         """
         about = self.about(upload_id)
@@ -239,11 +239,8 @@ class Uploads:
         for upload_id, about in list(self._all()):
             if about.is_complete and not about.has_ended:
                 log.info("upload is read again", extra={"upload": str(upload_id), "domain": about.domain})
-                try:
-                    with suppress(PlumblineError):
-                        await self.complete(upload_id)
-                except Exception:  # (a defect of ours that one body brings up must not keep the others from being read)
-                    log.exception("upload cannot be read", extra={"upload": str(upload_id), "domain": about.domain})
+                with suppress(PlumblineError):
+                    await self.complete(upload_id)
 
     async def expire(self) -> None:
         """Forget uploads that nobody has gone on with for long, and sooner those that have ended."""
@@ -270,6 +267,18 @@ class Uploads:
         except TransientError as error:
             log.warning("upload not taken yet", extra={"upload": str(upload_id), "error": str(error)})
             raise
+        except OSError as error:
+            log.warning("upload not taken yet", extra={"upload": str(upload_id), "error": repr(error)})
+            msg = f"the body of upload {upload_id} cannot be read: {error}"
+            raise StorageUnavailable(msg, next_step="see whether the disk of the state directory fails") from error
+        except Exception as error:
+            # A defect that the body brings out: it would again, so nobody is to wait for another try.
+            log.exception(
+                "upload ended by an unexpected error", extra={"upload": str(upload_id), "domain": about.domain}
+            )
+            problem = problem_of(error)
+            self._end(upload_id, about.model_copy(update={"problem": problem}))
+            raise refused_again(problem) from error
         self._end(upload_id, about.model_copy(update={"receipt": receipt}))
         return receipt
 

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaConnectionError
 from fastapi import FastAPI
 
 from contracts.api import BatchReceipt, Problem, RefusedRecord, UploadReceipt
+from services.ingest.reading import parquet_entries
 from services.ingest.settings import BatchLimits, UploadLimits
 from shared.clock import FakeClock
 from shared.corpus import read_shard
@@ -152,6 +153,9 @@ def parquet(columns: dict[str, object]) -> bytes:
     return sink.getvalue()
 
 
+PARQUET = {"content-type": "application/vnd.apache.parquet"}
+
+
 async def test_parquet_is_read_row_by_row(ingest: Ingest):
     columns = {
         "document_id": [1, 2, 3],
@@ -180,17 +184,60 @@ async def test_parquet_is_read_row_by_row(ingest: Ingest):
     assert "no column 'text'; the columns are: 正文" in problem_of(other).detail
 
 
-async def test_parquet_that_cannot_be_taken_for_documents_is_refused_with_the_reason(ingest: Ingest):
-    headers = {"content-type": "application/vnd.apache.parquet"}
-    twice, sink = pa.table([["第一条"], ["第二条"]], names=["text", "text"]), io.BytesIO()
-    pq.write_table(twice, sink)
-    far = parquet({"text": ["第一条"], "published_on": pa.array([10**8], pa.int32()).cast(pa.date32())})
+async def test_parquet_with_two_columns_of_one_name_is_refused(ingest: Ingest):
+    sink = io.BytesIO()
+    pq.write_table(pa.table([["第一条"], ["第二条"]], names=["text", "text"]), sink)
     async with ingest.client() as client:
-        bodies = [sink.getvalue(), far]
-        answers = [await client.post(URL, content=body, headers=headers) for body in bodies]
-    assert "several columns are called text" in problem_of(answers[0]).detail
-    assert "cannot be read as Parquet" in problem_of(answers[1]).detail
-    assert [answer.status_code for answer in answers] == [422, 422]
+        answer = await client.post(URL, content=sink.getvalue(), headers=PARQUET)
+    assert (answer.status_code, problem_of(answer).detail) == (422, "several columns are called text")
+
+
+async def test_what_no_field_can_hold_refuses_its_row_of_a_parquet_file(ingest: Ingest):
+    columns = {
+        "text": ["第一条", "第二条", "长" * 300_000, "第四条", "第五条", "第六条"],
+        "published_on": pa.array([0, 10**8, 0, -(10**7), 0, 0], pa.int32()).cast(pa.date32()),
+    }
+    async with ingest.client() as client:
+        receipt = receipt_of(await client.post(URL, content=parquet(columns), headers=PARQUET))
+        refused = await client.get(f"/v1/batches/{receipt.batch_id}/refused")
+    assert (receipt.num_documents, receipt.num_refused_documents) == (3, 3)
+    reasons = {json.loads(line)["line"]: json.loads(line)["reason"] for line in refused.text.splitlines()}
+    assert reasons[3] == "text: 900,000 bytes, and no field has more than 800,000"
+    assert reasons[2].startswith("published_on: ")
+    assert reasons.keys() == {2, 3, 4}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pa.table({"text": [f"{number}" + "长" * 100_000 for number in range(200)]}),
+        pa.table({"text": pa.array(["长" * 1_000_000] * 600).dictionary_encode()}),
+    ],
+    ids=["long texts", "one long text in every row"],
+)
+def test_a_parquet_file_is_unpacked_a_few_values_at_a_time(table: pa.Table):
+    body = io.BytesIO()
+    # Pages are unpacked whole: these are small ones.
+    pq.write_table(table, body, compression="zstd", store_schema=False, write_batch_size=1)
+    body.seek(0)
+    before, most = pa.total_allocated_bytes(), 0
+    for entry in parquet_entries(body):
+        most = max(most, pa.total_allocated_bytes() - before)
+        assert (entry.record is None) == (table.num_rows == 600)
+    assert most < 100e6
+
+
+async def test_records_that_were_left_out_are_kept_beside_a_batch_that_is_known(ingest: Ingest):
+    good = f"{LINE}\n{OTHER}\n"
+    async with ingest.client() as client:
+        first = receipt_of(await client.post(URL, content=good.encode(), headers=NDJSON))
+        bad = (good + "{oops\n" + '{"text": ""}\n').encode()
+        receipts = [receipt_of(await client.post(URL, content=bad, headers=NDJSON)) for _ in range(2)]
+        refused = await client.get(f"/v1/batches/{first.batch_id}/refused")
+        again = receipt_of(await client.post(URL, content=good.encode(), headers=NDJSON))
+    assert [one.num_refused_documents for one in (first, *receipts, again)] == [0, 2, 2, 0]
+    assert {one.batch_id for one in receipts} == {first.batch_id}
+    assert [json.loads(line)["line"] for line in refused.text.splitlines()] == [3, 4]
 
 
 async def test_other_bodies_and_bad_domains_are_refused(ingest: Ingest):

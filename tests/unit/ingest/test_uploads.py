@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import IO
 
 import httpx
 import pytest
@@ -248,3 +249,45 @@ def test_whatever_cuts_there_are_the_body_is_what_was_sent(tmp_path_factory, cut
     asyncio.run(play())
     assert taken == [BODY]
     assert json.loads(BODY.splitlines()[0])["document_id"] == "专利法/1"
+
+
+async def test_a_body_that_brings_out_a_defect_ends_its_upload_and_no_other(tmp_path: Path, caplog):
+    taken: list[str] = []
+
+    async def take(body: IO[bytes], kind: BodyKind, domain: str, tally: Tally) -> UploadReceipt:
+        if domain == "law":
+            raise KeyError("text")
+        taken.append(domain)
+        ids = dict.fromkeys(("batch_id", "event_id"), "00000000-0000-0000-0000-000000000000")
+        return UploadReceipt.model_validate({**ids, "domain": domain, "num_documents": 1, "num_bytes": 1})
+
+    uploads = Uploads(tmp_path, UploadLimits(), take, FakeClock(START))
+    bad, good = uploads.create("law", JSONL), uploads.create("medicine", JSONL)
+    for upload_id in (bad, good):
+        uploads._write(upload_id, uploads.about(upload_id).model_copy(update={"is_complete": True, "num_bytes": 0}))
+    await uploads.go_on()
+    assert [uploads.status(one).state for one in (bad, good)] == ["refused", "stored"]
+    await Uploads(tmp_path, UploadLimits(), take, FakeClock(START)).go_on()
+    assert (taken, caplog.messages) == (["medicine"], ["upload ended by an unexpected error"])
+    with pytest.raises(RequestRefused) as refused:
+        await uploads.complete(bad)
+    assert refused.value.status == 500
+
+
+async def test_a_body_that_cannot_be_read_now_is_read_later(tmp_path: Path, caplog):
+    results: list[Exception | None] = [OSError(5, "Input/output error"), None]
+
+    async def take(body: IO[bytes], kind: BodyKind, domain: str, tally: Tally) -> UploadReceipt:
+        if (error := results.pop(0)) is not None:
+            raise error
+        ids = dict.fromkeys(("batch_id", "event_id"), "00000000-0000-0000-0000-000000000000")
+        return UploadReceipt.model_validate({**ids, "domain": domain, "num_documents": 1, "num_bytes": 1})
+
+    uploads = Uploads(tmp_path, UploadLimits(), take, FakeClock(START))
+    upload_id = uploads.create("law", JSONL)
+    uploads._write(upload_id, uploads.about(upload_id).model_copy(update={"is_complete": True, "num_bytes": 0}))
+    await uploads.go_on()
+    assert uploads.status(upload_id).state == "reading"
+    assert "Input/output error" in caplog.records[-1].error
+    await uploads.go_on()
+    assert uploads.status(upload_id).state == "stored"
