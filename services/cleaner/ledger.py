@@ -26,9 +26,9 @@ from shared.errors import PermanentError
 
 BUSY_TIMEOUT_S = 10.0
 """So long does a change wait for one of another cleaner."""
-LAYOUT = 4
+LAYOUT = 5
 """Counts the changes of the tables and of what they name. 2: the batches' shards hold duplicates; 3: facts tell annotations;
-4: and what was made."""
+4: and what was made; 5: from what, and labels."""
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches (
     number INTEGER PRIMARY KEY, batch_id TEXT NOT NULL UNIQUE, domain TEXT NOT NULL, event_id TEXT NOT NULL,

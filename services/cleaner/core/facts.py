@@ -18,6 +18,7 @@ NO_DATE = np.iinfo(np.int32).min
 NOT_ANNOTATED = np.iinfo(np.int64).min
 """Stands for a document that nobody annotated; before any time."""
 KEY_BYTES = 8
+LABELS_KEY_BYTES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,8 @@ class Facts:
         is_held_out: What the split says of the group alone.
         published_on: Days since 1970-01-01, or `NO_DATE`.
         annotated_at: When people labelled it, in microseconds since 1970-01-01, or `NOT_ANNOTATED`.
-        is_made: It was made from another document's text.
+        made_from_key: The text key of the text that it was made from; 0: it is an original.
+        labels_key: 4 bytes that name its label and labels together, in whatever order; 0: it has none.
         num_characters: Length of the text.
     """
 
@@ -45,11 +47,17 @@ class Facts:
     is_held_out: NDArray[np.bool_]
     published_on: NDArray[np.int32]
     annotated_at: NDArray[np.int64]
-    is_made: NDArray[np.bool_]
+    made_from_key: NDArray[np.uint64]
+    labels_key: NDArray[np.uint32]
     num_characters: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.text_key)
+
+    @property
+    def is_made(self) -> NDArray[np.bool_]:
+        """Which were made from another document's text."""
+        return self.made_from_key != 0
 
     @classmethod
     def none(cls) -> Self:
@@ -78,7 +86,8 @@ class Facts:
             is_held_out=np.array([sides[group] for group in groups], np.bool_),
             published_on=days.to_numpy(zero_copy_only=False).astype(np.int32) if len(texts) else np.empty(0, np.int32),
             annotated_at=times.to_numpy() if len(texts) else np.empty(0, np.int64),
-            is_made=np.array([digest is not None for digest in table["augmented_from"].to_pylist()], np.bool_),
+            made_from_key=np.array([_key_of_digest(one) for one in table["augmented_from"].to_pylist()], np.uint64),
+            labels_key=_labels_keys(table),
             num_characters=np.array([len(text) for text in texts], np.int32),
         )
 
@@ -86,6 +95,25 @@ class Facts:
 def _content_keys(table: pa.Table, texts: Sequence[str]) -> NDArray[np.uint64]:
     columns = (table[name].to_pylist() for name in ("label", "labels", "entities"))
     return np.array([content_key(*row) for row in zip(texts, *columns, strict=True)], np.uint64)
+
+
+def _key_of_digest(digest: str | None) -> int:
+    """Return the text key of the text with a SHA-256; an original's is 0, which no text in reach has."""
+    return int(digest[: 2 * KEY_BYTES], 16) if digest else 0
+
+
+def _labels_keys(table: pa.Table) -> NDArray[np.uint32]:
+    rows = zip(table["label"].to_pylist(), table["labels"].to_pylist(), strict=True)
+    classes = [frozenset([*([label] if label else []), *(labels or [])]) for label, labels in rows]
+    keys = {one: _labels_key(one) for one in set(classes)}
+    return np.array([keys[one] for one in classes], np.uint32)
+
+
+def _labels_key(classes: frozenset[str]) -> int:
+    if not classes:
+        return 0
+    digest = hashlib.sha256(msgspec.json.encode(sorted(classes))).digest()
+    return int.from_bytes(digest[:LABELS_KEY_BYTES]) or 1
 
 
 def document_digests(table: pa.Table) -> list[bytes]:

@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from services.cleaner.core.facts import Facts
 from services.cleaner.core.partition import in_order_of_digests
-from services.cleaner.core.verdicts import NOBODY, Outcome, Verdicts
+from services.cleaner.core.steps.quality import Reason
+from services.cleaner.core.verdicts import NOBODY, Numbers, Outcome, Verdicts
 from shared.shards import SCHEMA
 
 
@@ -20,7 +21,13 @@ class Stage(StrEnum):
     """Another document is kept in its place: the batch's shard still holds it."""
 
 
-REASONS = {Outcome.DUPLICATE: "duplicate", Outcome.NEAR_DUPLICATE: "near-duplicate"}
+REASONS = {
+    Outcome.DUPLICATE: "duplicate",
+    Outcome.NEAR_DUPLICATE: "near-duplicate",
+    Outcome.MADE_FROM_HELD_OUT: str(Reason.MADE_FROM_HELD_OUT),
+}
+LABEL_CONFLICT = "label-conflict"
+"""The reason of a duplicate whose labels are others than those of the document that is kept."""
 
 REMOVED_SCHEMA = pa.schema(
     [
@@ -46,16 +53,24 @@ LOSERS_SCHEMA = pa.schema(
 """The documents of a version that lost to another one, by their place in the order in which the cleaner took them."""
 
 
+def reasons_of(facts: Facts, verdicts: Verdicts, losers: Numbers) -> list[str]:
+    """Return why each of these documents lost to another one."""
+    winners, outcome = verdicts.lost_to[losers], verdicts.outcome[losers]
+    labels, kept_labels = facts.labels_key[losers], facts.labels_key[winners]
+    conflicts = (outcome == Outcome.DUPLICATE) & (labels != 0) & (kept_labels != 0) & (labels != kept_labels)
+    rows = zip(outcome.tolist(), conflicts.tolist(), strict=True)
+    return [LABEL_CONFLICT if conflict else REASONS[Outcome(one)] for one, conflict in rows]
+
+
 def losers_table(facts: Facts, verdicts: Verdicts) -> pa.Table:
     """Return who lost to whom, in the order of the losers' digests, so that it follows from the documents."""
     numbers = in_order_of_digests(facts, np.flatnonzero(verdicts.lost_to != NOBODY))
     winners = verdicts.lost_to[numbers]
-    reasons = [REASONS[Outcome(outcome)] for outcome in verdicts.outcome[numbers].tolist()]
     return pa.table(
         {
             "number": numbers,
             "winner": winners,
-            "reason": reasons,
+            "reason": reasons_of(facts, verdicts, numbers),
             "score": verdicts.similarity[numbers],
             "digest": [bytes(row) for row in facts.digest[numbers]],
             "winner_digest": [bytes(row) for row in facts.digest[winners]],

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.cleaner.core.facts import NO_DATE, Facts
-from services.cleaner.core.removed import REASONS
-from services.cleaner.core.verdicts import NOBODY, Outcome, Verdicts
+from services.cleaner.core.removed import reasons_of
+from services.cleaner.core.verdicts import NOBODY, Verdicts
 from shared.corpus import CorpusStatistics
 
 MAX_LABELS = 1_000
@@ -20,7 +20,7 @@ def statistics_of(
 ) -> CorpusStatistics:
     """Return the statistics of a version."""
     kept = verdicts.kept
-    lost = Counter(REASONS[Outcome(outcome)] for outcome in verdicts.outcome[verdicts.lost_to != NOBODY].tolist())
+    lost = Counter(reasons_of(facts, verdicts, np.flatnonzero(verdicts.lost_to != NOBODY)))
     ranked = sorted(labels.items(), key=lambda item: (-item[1], item[0]))[:MAX_LABELS]
     return CorpusStatistics(
         num_held_out=int((kept & held_out).sum()),

@@ -2,9 +2,10 @@
 
 Documents are gone through newest first, among equally old ones by their digest; one is kept if no near-duplicate before it was.
 That is the lexicographically first maximal independent set of the graph of near-duplicates: one for a set of documents. Of
-equal texts that one stays which people annotated last, whatever its date: what they say is worth more. Near texts of two laws of
+equal texts that one stays which people annotated last, else one that has labels, whatever its date: what people say is worth
+more. Near texts of two laws of
 two dates both stay, since each is in force from its own day. A text that was made from another is near it on purpose: it drops
-nobody, and only an original with the very same text drops it.
+nobody, and only an original with the very same text drops it. Where that text is for evaluation only, it is left out itself.
 """
 
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ class Outcome(IntEnum):
     DUPLICATE = 2
     """Another document has the same text."""
     NEAR_DUPLICATE = 3
+    MADE_FROM_HELD_OUT = 4
+    """Training on it would learn a text that is for evaluation only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,12 +101,15 @@ def verdicts_of(
         restored: Documents that a person wants kept, whatever they are like.
     """
     rank = canonical_ranks(facts)
-    alive = ~left_out
-    outcome = np.where(alive, Outcome.KEPT, Outcome.LEFT_OUT).astype(np.uint8)
+    outcome = np.where(left_out, Outcome.LEFT_OUT, Outcome.KEPT).astype(np.uint8)
     lost_to = np.full(len(facts), NOBODY, np.int64)
     similarity = np.zeros(len(facts), np.float32)
 
+    made, original = _made_from_held_out(facts, ~left_out)
+    outcome[made] = Outcome.MADE_FROM_HELD_OUT
+    alive = outcome == Outcome.KEPT
     stands_for = _winners_of_texts(facts, rank, alive)
+    lost_to[made] = stands_for[original]
     itself = (facts.digest == facts.digest[stands_for]).all(axis=1)
     loser = alive & (stands_for != np.arange(len(facts))) & (itself | ~restored)
     outcome[loser], lost_to[loser], similarity[loser] = Outcome.DUPLICATE, stands_for[loser], 1.0
@@ -164,13 +170,34 @@ def duplicates(facts: Facts, pairs: NearPairs) -> NearPairs:
     return pairs.where(pairs.says_the_same & ~are_versions(facts, pairs) & ~are_in_force_by_themselves(facts, pairs))
 
 
+def _made_from_held_out(facts: Facts, alive: NDArray[np.bool_]) -> tuple[Numbers, Numbers]:
+    """Return the living documents that were made from a text of evaluation only, and for each one that has this text.
+
+    A made document's own group says the same where it is that of its original; it may come with another one.
+    """
+    made = np.flatnonzero(alive & facts.is_made)
+    if not len(made):
+        return made, made
+    originals = np.flatnonzero(alive & ~facts.is_made)
+    keys, is_held_out = facts.text_key[originals], facts.is_held_out[originals]
+    # The training texts behind the held-out ones: of a text that is both, the last place is one to train on.
+    order = np.lexsort((~is_held_out, keys))
+    places = np.searchsorted(keys[order], facts.made_from_key[made], side="right") - 1
+    found = order[np.maximum(places, 0)] if len(originals) else np.empty(0, np.int64)
+    if not len(found):
+        return made[:0], made[:0]
+    hit = (places >= 0) & (keys[found] == facts.made_from_key[made]) & is_held_out[found]
+    return made[hit], originals[found[hit]]
+
+
 def _winners_of_texts(facts: Facts, rank: Numbers, alive: NDArray[np.bool_]) -> Numbers:
     """Return for each document the living one that has its text and stays; `NOBODY` where none lives.
 
-    It is an original where there is one, then the one that was annotated last, then the first in canonical order.
+    It is an original where there is one, then the one that was annotated last, then one with labels, then the first in canonical
+    order.
     """
     # Negated bit by bit, since the smallest number has no opposite: the latest first, what nobody annotated last.
-    order = np.lexsort((rank, ~facts.annotated_at, facts.is_made, ~alive, facts.text_key))
+    order = np.lexsort((rank, facts.labels_key == 0, ~facts.annotated_at, facts.is_made, ~alive, facts.text_key))
     keys = facts.text_key[order]
     starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.empty(0, np.int64)
     winners = np.repeat(order[starts], np.diff(np.r_[starts, len(keys)]))

@@ -1,6 +1,7 @@
 """What a corpus holds follows from its documents alone: each rule by example, and all of them against a slow oracle."""
 
 from datetime import UTC, date, datetime
+from hashlib import sha256
 from itertools import combinations
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from contracts.corpus import Document
 from services.cleaner.core.facts import NO_DATE, Facts, document_digests
+from services.cleaner.core.removed import reasons_of
 from services.cleaner.core.split import held_out_of
 from services.cleaner.core.verdicts import NOBODY, NearPairs, Outcome, Verdicts, verdicts_of
 from shared.corpus import is_held_out
@@ -59,6 +61,52 @@ def test_of_equal_texts_the_one_that_was_annotated_last_is_kept_whatever_its_dat
     assert decide(documents).kept.tolist() == [False, False, True, False]
     assert decide(documents, left_out=[2]).kept.tolist() == [False, True, False, False]
     assert decide(documents, left_out=[1, 2]).kept.tolist() == [True, False, False, False]
+
+
+def test_of_equal_texts_one_with_labels_is_kept_whatever_its_date():
+    documents = [
+        doc("甲", "crawled again", on=NEW),
+        doc("甲", "labelled").model_copy(update={"labels": ("刑法",)}),
+        doc("甲", "older", on=OLD),
+    ]
+    assert decide(documents).kept.tolist() == [False, True, False]
+    assert decide(documents, left_out=[1]).kept.tolist() == [True, False, False]
+
+
+def test_what_lost_to_an_equal_text_with_other_labels_says_so():
+    one, same, other, none = [doc("甲", name, on=OLD) for name in "abcd"]
+    documents = [
+        doc("甲", "kept", on=NEW).model_copy(update={"label": "刑法", "labels": ("行政法",)}),
+        one.model_copy(update={"label": "民法"}),
+        same.model_copy(update={"label": "行政法", "labels": ("刑法",)}),
+        other.model_copy(update={"labels": ("刑法",)}),
+        none,
+    ]
+    verdicts = decide(documents)
+    reasons = reasons_of(facts_of(documents), verdicts, np.flatnonzero(verdicts.lost_to != NOBODY))
+    assert reasons == ["label-conflict", "duplicate", "label-conflict", "duplicate"]
+
+
+def test_a_text_that_was_made_from_a_held_out_one_is_left_out_whatever_its_group():
+    def made(name: str, original: str) -> Document:
+        digest = sha256(original.encode()).hexdigest()
+        return Document(document_id=name, text=f"{original}改", group=TRAINED, augmented_from=digest)
+
+    held_out, trained = doc("甲", group=HELD_OUT), doc("乙", group=TRAINED)
+    documents = [held_out, trained, made("a", "甲"), made("b", "乙"), made("c", "丙")]
+    verdicts = decide(documents)
+    assert verdicts.outcome.tolist() == [
+        Outcome.KEPT,
+        Outcome.KEPT,
+        Outcome.MADE_FROM_HELD_OUT,
+        Outcome.KEPT,
+        Outcome.KEPT,
+    ]
+    assert verdicts.lost_to.tolist() == [NOBODY, NOBODY, 0, NOBODY, NOBODY]
+    # No longer there, or trained on too: nothing of a test can be learnt.
+    assert decide(documents, left_out=[0]).kept.tolist() == [False, True, True, True, True]
+    assert decide([*documents, doc("甲", "also trained on", group=TRAINED)]).outcome[2] == Outcome.KEPT
+    assert decide([made("a", "甲")]).kept.all()
 
 
 def test_a_made_text_stays_beside_what_it_is_near_and_loses_only_to_an_original_with_its_text():
