@@ -52,8 +52,8 @@ class HoldRules(Group):
     """Smaller batches are not judged by lengths, labels or repetitions;"""
     min_batch_chars: Annotated[int, Field(ge=1)] = 2_000
     """shorter ones not by scripts or characters."""
-    max_size_ratio: Annotated[float, Field(gt=1)] = 100.0
-    """Times as many documents as a batch of the domain has on average."""
+    max_size_ratio: Annotated[float, Field(gt=1)] = 10.0
+    """Times as many documents as a batch of the domain has on average; fewer are never too few."""
     max_length_octaves: Annotated[float, Field(ge=0)] = 1.5
     """How far the lengths of its documents lie from the usual ones on average, in doublings."""
     max_script_distance: Share = 0.3

@@ -60,11 +60,16 @@ class Reference(Contract):
     total: BatchStatistics = BatchStatistics()
     spreads: dict[str, Spread] = Field(default_factory=dict)
 
+    @property
+    def mean_size(self) -> float:
+        """Documents of a batch; of at least one batch."""
+        return self.total.num_documents / self.num_batches
+
     def plus(self, statistics: BatchStatistics, rules: HoldRules) -> "Reference":
         """Return it with one more accepted batch."""
         spreads = dict(self.spreads)
         if self.num_batches:
-            for name, distance in distances(statistics, self.total, rules).items():
+            for name, distance in distances(statistics, self, rules).items():
                 spreads[name] = spreads.get(name, Spread()).plus(distance)
         return Reference(num_batches=self.num_batches + 1, total=merged((self.total, statistics)), spreads=spreads)
 
@@ -97,12 +102,19 @@ def judge(statistics: BatchStatistics, reference: Reference, rules: HoldRules) -
     return Held(reasons) if reasons else Accepted()
 
 
-def distances(statistics: BatchStatistics, total: BatchStatistics, rules: HoldRules) -> dict[str, float]:
+def distances(statistics: BatchStatistics, reference: Reference, rules: HoldRules) -> dict[str, float]:
     """Return how far a batch lies from what there is, by measure; what it is too small for is left out.
 
-    Lengths in doublings, everything else 0 to 1.
+    Size and lengths in doublings, everything else 0 to 1. The size is below 0 where the batch is smaller than usual, which is never
+    far, since the rest of every upload is; but it tells how much sizes vary.
+
+    Args:
+        statistics: Of the batch.
+        reference: Of at least one batch.
+        rules: What is too small.
     """
-    found: dict[str, float] = {}
+    found = {"size": math.log2(statistics.num_documents / reference.mean_size)}
+    total = reference.total
     if statistics.num_documents >= rules.min_batch_documents:
         found["length"] = octaves_between(statistics.length_counts, total.length_counts)
     if statistics.num_chars >= rules.min_batch_chars:
@@ -167,12 +179,6 @@ def _relative_entropy(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
 
 def _absolute(statistics: BatchStatistics, reference: Reference, rules: HoldRules) -> Iterator[str]:
     """Yield what is wrong whatever the spread of earlier batches."""
-    mean_size = reference.total.num_documents / reference.num_batches
-    if statistics.num_documents > rules.max_size_ratio * mean_size:
-        yield (
-            f"size: {statistics.num_documents:,} documents, more than {rules.max_size_ratio:g} times the {mean_size:,.0f} of a "
-            "batch of this domain"
-        )
     if statistics.num_bigrams >= MIN_BIGRAMS:
         distinct = statistics.num_distinct_bigrams / statistics.num_bigrams
         if distinct > rules.max_distinct_bigrams:
@@ -197,27 +203,30 @@ def _foreign_share(labels: Mapping[str, int], known: Mapping[str, int]) -> float
 
 def _distant(statistics: BatchStatistics, reference: Reference, rules: HoldRules) -> Iterator[str]:
     limits = {
+        "size": math.log2(rules.max_size_ratio),
         "length": rules.max_length_octaves,
         "scripts": rules.max_script_distance,
         "characters": rules.max_character_distance,
         "relevance": 1 - rules.min_relevance,
         "labels": rules.max_label_distance,
     }
-    usual_size = reference.total.num_documents / reference.num_batches
-    says_little = sum(statistics.labels.values()) < rules.min_labels_ratio * usual_size
-    for name, distance in distances(statistics, reference.total, rules).items():
+    says_little = sum(statistics.labels.values()) < rules.min_labels_ratio * reference.mean_size
+    for name, distance in distances(statistics, reference, rules).items():
         if name == "labels" and says_little:
             continue
         spread = reference.spreads.get(name, Spread())
         usual = spread.mean + rules.num_deviations * spread.deviation if spread.count >= MIN_DEVIATIONS_FROM else 0.0
         limit = max(limits[name], usual)
         if distance > limit:
-            yield f"{name}: at a distance of {distance:.2f} (limit {limit:.2f}){_told(name, statistics, reference.total)}"
+            yield f"{name}: at a distance of {distance:.2f} (limit {limit:.2f}){_told(name, statistics, reference)}"
 
 
-def _told(name: str, statistics: BatchStatistics, total: BatchStatistics) -> str:
+def _told(name: str, statistics: BatchStatistics, reference: Reference) -> str:
     """Return the same in words that say what to look at."""
+    total = reference.total
     match name:
+        case "size":
+            return f"; {statistics.num_documents:,} documents, a batch of the domain has {reference.mean_size:,.0f} on average"
         case "length":
             medians = (length_quantile(statistics, 0.5), length_quantile(total, 0.5))
             return f"; half of the texts are longer than {medians[0]:,.0f} characters, of the domain {medians[1]:,.0f}"

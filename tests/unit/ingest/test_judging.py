@@ -5,6 +5,7 @@ import statistics as plain
 from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import cache
+from itertools import accumulate
 
 import numpy as np
 import pytest
@@ -151,13 +152,29 @@ def test_nothing_is_held_before_there_is_enough_to_compare_with_or_if_it_is_off(
     assert isinstance(judge(found, after_the_demo(), off), Accepted)
 
 
-def test_a_huge_batch_and_an_irrelevant_one_are_held() -> None:
-    few, _ = played([with_texts([f"{one.text}"]) for one in statutes().first[:40]])
-    rules = RULES.model_copy(update={"min_documents": 10})
-    usual = statistics_of(with_texts(one.text for one in statutes().first[:300]), today=TODAY)
-    verdict = judge(usual, few, rules)
+def test_a_huge_batch_is_held_and_a_large_one_where_sizes_vary_is_not() -> None:
+    documents = list(statutes().first)
+    random.Random(1).shuffle(documents)
+    usual, _ = played(cut(documents[:3_000], 300))
+    huge = statistics_of([record_of_document(one) for one in documents[3_000:6_300]], today=TODAY)
+    verdict = judge(huge, usual, RULES)
     assert isinstance(verdict, Held)
-    assert verdict.reasons[0] == "size: 300 documents, more than 100 times the 1 of a batch of this domain"
+    assert verdict.reasons == (
+        "size: at a distance of 3.46 (limit 3.32); 3,300 documents, a batch of the domain has 300 on average",
+    )
+    sizes = [60, 500, 60, 500, 60, 500, 60, 500]
+    starts = accumulate(sizes, initial=0)
+    varied, reasons = played(
+        [record_of_document(one) for one in documents[start : start + size]]
+        for start, size in zip(starts, sizes, strict=False)
+    )
+    assert reasons == []
+    assert varied.mean_size < 3_300 / RULES.max_size_ratio
+    assert isinstance(judge(huge, varied, RULES), Accepted)
+
+
+def test_an_irrelevant_batch_is_held() -> None:
+    usual = statistics_of(with_texts(one.text for one in statutes().first[:300]), today=TODAY)
     odd = usual.model_copy(update={"num_compared_bigrams": 100, "num_known_bigrams": 45})
     verdict = judge(odd, after_the_demo(), RULES)
     assert isinstance(verdict, Held)
