@@ -100,7 +100,7 @@ def runs_of(sources: Sequence[Source], reading: Reading) -> list[tuple[Source, .
 
 
 def batches_of(run: Sequence[Source], reading: Reading) -> Iterator[Batch]:
-    """Cut files that share batches into batches of at most 5,000 documents and 8 MB.
+    """Cut files that share batches into batches of at most 10,000 documents and 8 MB.
 
     Raises:
         FileRefused: A file holds something that is no document, or changed since it was checked.

@@ -57,7 +57,7 @@ class Facts:
     @property
     def is_made(self) -> NDArray[np.bool_]:
         """Which were made from another document's text."""
-        return self.made_from_key != 0
+        return np.not_equal(self.made_from_key, 0)
 
     @classmethod
     def none(cls) -> Self:

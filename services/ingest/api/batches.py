@@ -97,7 +97,7 @@ def routes(*, intake: Intake, reader: Reader, limits: UploadLimits) -> APIRouter
         document_id: DocumentId = None,
         strict: Strict = False,  # noqa: FBT002 (a query parameter)
     ) -> Response:
-        """Keep what can be taken of a body of any size, in batches of 5,000 documents; what cannot is left out and listed.
+        """Keep what can be taken of a body of any size, in batches of 10,000 documents; what cannot is left out and listed.
 
         The receipt comes when all of it is durable. The same documents again add nothing.
         """

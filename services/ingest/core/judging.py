@@ -105,8 +105,8 @@ def judge(statistics: BatchStatistics, reference: Reference, rules: HoldRules) -
 def distances(statistics: BatchStatistics, reference: Reference, rules: HoldRules) -> dict[str, float]:
     """Return how far a batch lies from what there is, by measure; what it is too small for is left out.
 
-    Size and lengths in doublings, everything else 0 to 1. The size is below 0 where the batch is smaller than usual, which is never
-    far, since the rest of every upload is; but it tells how much sizes vary.
+    Size and lengths in doublings, everything else 0 to 1. The size is below 0 where the batch is smaller than usual, as the rest
+    of every upload is: that is never far, but tells how much sizes vary.
 
     Args:
         statistics: Of the batch.

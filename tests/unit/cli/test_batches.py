@@ -40,10 +40,10 @@ def refusal(path: Path) -> FileRefused:
     return refused.value
 
 
-def test_a_file_is_cut_at_5000_documents(tmp_path: Path) -> None:
+def test_a_file_is_cut_at_10000_documents(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "laws.jsonl", *(line(number) for number in range(12_001)))
-    assert check_file(path) == Census(12_001, path.stat().st_size, 3)
-    assert [batch.num_documents for batch in batches_of(path)] == [5_000, 5_000, 2_001]
+    assert check_file(path) == Census(12_001, path.stat().st_size, 2)
+    assert [batch.num_documents for batch in batches_of(path)] == [10_000, 2_001]
     assert b"".join(batch.body for batch in batches_of(path)) == path.read_bytes()
 
 
