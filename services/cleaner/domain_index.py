@@ -14,7 +14,7 @@ from services.cleaner.core.near.fingerprints import Fingerprints, fingerprints
 from services.cleaner.core.near.index import NearIndex
 from services.cleaner.core.near.sketch import Sketches
 from services.cleaner.core.nodes import NodeNumbers, families_of, node_keys
-from services.cleaner.core.verdicts import NearPairs, Numbers, duplicates
+from services.cleaner.core.verdicts import NOBODY, NearPairs, Numbers, duplicates
 from services.cleaner.facts_files import FactsFiles, KnownDocuments
 from services.cleaner.ledger import CleanedBatch
 from services.cleaner.near_files import NearFiles, NearIndexUnreadable
@@ -29,7 +29,8 @@ class Found:
     """What a batch was found to be like when it came; the verdicts of a version may differ, since they see all documents.
 
     Attributes:
-        num_duplicates: Documents whose text came before; not those that people annotated, who tell something new of it.
+        num_duplicates: Documents whose text came before; not those that tell something new of it: what people annotated, and
+            the first labels of a text.
         num_near_duplicates: Documents that are near one that came before, and not newer: one that is takes its place.
     """
 
@@ -53,6 +54,7 @@ class DomainIndex:
         self._near_files = near_files
         self._near = _loaded(near_files)
         self._texts = NodeNumbers()
+        self._is_text_labelled = GrowingArray(np.empty(0, np.bool_))
         self._nodes = NodeNumbers()
         self._facts = GrowingFacts()
         self._nodes_of_documents = GrowingArray(np.empty(0, np.int64))
@@ -95,7 +97,8 @@ class DomainIndex:
         known = self._known(batch)
         facts = known.facts
         first_document, first_node = len(self._facts), len(self._nodes)
-        _, new_texts = self._texts.add(facts.text_key)
+        texts, new_texts = self._texts.add(facts.text_key)
+        tells_labels = self._tell_labels(texts, facts.labels_key != 0)
         nodes, new_nodes = self._nodes.add(node_keys(facts))
         self._facts.append(facts)
         self._nodes_of_documents.append(nodes)
@@ -110,8 +113,24 @@ class DomainIndex:
         is_known = np.ones(len(facts), np.bool_)
         is_known[new_texts] = False
         is_near[is_known] = False
-        is_annotated = facts.annotated_at != NOT_ANNOTATED
-        return Found(num_duplicates=int((is_known & ~is_annotated).sum()), num_near_duplicates=int(is_near.sum()))
+        tells_something = tells_labels | (facts.annotated_at != NOT_ANNOTATED)
+        return Found(num_duplicates=int((is_known & ~tells_something).sum()), num_near_duplicates=int(is_near.sum()))
+
+    def _tell_labels(self, texts: Numbers, is_labelled: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return which documents are the first with labels of a text that was there before them, and remember these labels.
+
+        Args:
+            texts: The number of each document's text.
+            is_labelled: Whether it has labels.
+        """
+        num_before = len(self._is_text_labelled)
+        self._is_text_labelled.append(np.zeros(len(self._texts) - num_before, np.bool_))
+        flags = self._is_text_labelled.all
+        tells = is_labelled & (texts < num_before) & ~flags[texts]
+        flags[texts[is_labelled]] = True
+        first = np.zeros(len(texts), np.bool_)
+        first[np.unique(np.where(tells, texts, NOBODY), return_index=True)[1]] = True
+        return np.asarray(tells & first, np.bool_)
 
     def _losers(self, pairs: NearPairs) -> Numbers:
         """Return the document of each pair whose place the other one takes: the older one, or else the one that came later."""

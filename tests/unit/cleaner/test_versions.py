@@ -171,6 +171,20 @@ def test_what_people_say_of_a_text_takes_the_place_of_what_was_there(cleaner: Cl
     assert contents == [[said], [mended]]
 
 
+def test_the_first_labels_of_a_text_are_something_new_and_further_ones_are_reported(cleaner: Cleaner):
+    newer = Document(document_id="crawled", text=TEXTS[0], published_on=date(2020, 1, 1))
+    labelled = Document(document_id="labelled", text=TEXTS[0], label="劳动法")
+    other = labelled.model_copy(update={"document_id": "other", "label": "社会法"})
+    cleaner.clean([newer])
+    cleaner.cut()
+    assert cleaner.clean([labelled, labelled.model_copy(update={"document_id": "again"})]).num_new_documents == 1
+    assert cleaner.clean([other]).num_new_documents == 0
+    event, manifest = cleaner.cut()
+    assert [one.label is None for one in cleaner.documents(event)] == [False]
+    assert event.num_new_documents == 1
+    assert manifest.statistics.removed == {"duplicate": 2, "label-conflict": 1}
+
+
 def test_made_texts_are_in_the_corpus_beside_their_originals(cleaner: Cleaner):
     group = next(name for number in range(99) if not is_held_out(name := f"law {number}"))
     original = Document(document_id="one", text=f"{TEXTS[0]}{TEXTS[1]}", group=group)
