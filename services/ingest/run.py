@@ -110,7 +110,7 @@ class Intake:
         """Keep the documents of an event, as one batch.
 
         Raises:
-            InvalidDocuments: One id stands for two texts, or the event's id for other documents.
+            InvalidDocuments: One id stands for two texts of one date, or the event's id for other documents.
             StorageFull: There is no space; nothing was taken.
             TransientError: They are kept, but the broker cannot be reached at the moment.
         """

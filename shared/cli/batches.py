@@ -17,6 +17,7 @@ from shared.cli.ingest_columns import MAX_LINE_BYTES, Line, OnBad, refuse
 from shared.cli.ingest_files import Format, Source, opened
 from shared.cli.ingest_parquet import parquet_lines
 from shared.cli.ingest_text import Split, csv_lines, decoded, text_lines
+from shared.seen_texts import SeenTexts
 
 MAX_BATCH_BYTES = 8_000_000
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -112,22 +113,21 @@ def cut(lines: Iterable[Line]) -> Iterator[Batch]:
     """Cut documents into batches.
 
     Raises:
-        FileRefused: One id stands for two texts in one batch, which ingest would refuse.
+        FileRefused: One id stands for two texts of one date in one batch, which ingest would refuse.
     """
     kept: list[bytes] = []
-    texts: dict[str, tuple[int, str]] = {}
-    num_bytes = 0
+    seen, num_bytes = SeenTexts(), 0
     for line in lines:
         if len(kept) == MAX_DOCUMENTS_PER_BATCH or num_bytes + len(line.data) > MAX_BATCH_BYTES:
             yield Batch(b"".join(kept), len(kept))
-            kept, texts, num_bytes = [], {}, 0
+            kept, seen, num_bytes = [], SeenTexts(), 0
         kept.append(line.data)
         num_bytes += len(line.data)
-        text, where = texts.setdefault(line.document_id, (hash(line.text), line.where))
-        if text != hash(line.text):
+        where = seen.contradicted(line.document_id, line.published_on, line.text, line.where)
+        if where is not None:
             raise FileRefused(
                 f"{line.where}: the id {line.document_id!r} stands for another text at {where}; nothing was sent.",
-                next_step="Give each text an id of its own, or send later versions in a file of their own.",
+                next_step="Give each text an id of its own, or each version its date, `published_on`.",
             )
     if kept:
         yield Batch(b"".join(kept), len(kept))
@@ -173,7 +173,7 @@ def documents_in(file: BufferedIOBase, *, name: str) -> Iterator[Line]:
         if content.strip():
             where = f"{name}:{number}"
             document = _document(content, where=where)
-            yield Line(content + b"\n", document.document_id, document.text, where)
+            yield Line(content + b"\n", document.document_id, document.text, document.published_on, where)
 
 
 def _document(line: bytes, *, where: str) -> Document:

@@ -36,6 +36,7 @@ class Line(NamedTuple):
     data: bytes
     document_id: str
     text: str
+    published_on: date | None
     where: str
 
 
@@ -132,7 +133,7 @@ def line_of(fields: Mapping[str, object], *, where: str, columns: Mapping[str, s
             f"{where}: as JSON the document is longer than {MAX_LINE_BYTES:,} bytes",
             next_step="Split the text into several documents and send the file again.",
         )
-    return Line(data, document.document_id, document.text, where)
+    return Line(data, document.document_id, document.text, document.published_on, where)
 
 
 def derived_id(text: str) -> str:

@@ -8,6 +8,7 @@ from services.ingest.core.entries import Entry
 from services.ingest.core.records import Record
 from services.ingest.settings import BatchLimits
 from shared.errors import InvalidDocuments
+from shared.seen_texts import SeenTexts
 
 CORRECT = "correct it and send the whole batch again; nothing of it was taken"
 MAX_RAW_BYTES = 10_000
@@ -45,8 +46,8 @@ def parts_of(
 ) -> Iterator[Part]:
     """Yield an upload's batches: each of at most `limits.documents` documents and about `limits.batch_bytes` bytes.
 
-    One id stands for one text in a batch; a record with another text is refused. The same text twice is fine: the cleaner
-    recognises it.
+    One id stands for one text in a batch, or for one of each date; a record with another text is refused. The same text twice is
+    fine: the cleaner recognises it.
 
     Args:
         entries: The records.
@@ -58,9 +59,9 @@ def parts_of(
     Raises:
         InvalidDocuments: Nothing is to be taken: a bad record with `strict`, too many of them, or no document at all.
     """
-    part, seen = Part(), SeenTexts(unit)
+    part, seen = Part(), SeenTexts()
     for entry in entries:
-        reason = entry.reason if entry.record is None else seen.objection(entry.record, entry.number)
+        reason = entry.reason if entry.record is None else _objection(seen, entry.record, entry.number, unit)
         if entry.record is None or reason:
             _refuse(part, tally, entry, reason, unit=unit, strict=strict)
             if tally.num_refused >= EARLY_REFUSALS:
@@ -71,7 +72,7 @@ def parts_of(
         tally.num_documents += 1
         if len(part.records) == limits.documents or part.num_bytes >= limits.batch_bytes:
             yield part
-            part, seen = Part(), SeenTexts(unit)
+            part, seen = Part(), SeenTexts()
     check_share(tally, limits)
     if part.records or part.refused:
         yield part
@@ -94,24 +95,12 @@ def check_share(tally: Tally, limits: BatchLimits) -> None:
         )
 
 
-class SeenTexts:
-    """Which text each document id of a batch stands for; two texts under one id leave open which one holds."""
-
-    def __init__(self, unit: str) -> None:
-        """Start with none.
-
-        Args:
-            unit: What is counted, for the message.
-        """
-        self._unit = unit
-        self._first: dict[str, tuple[int, str]] = {}
-
-    def objection(self, record: Record, number: int) -> str:
-        """Take a document, or return why not."""
-        first, text = self._first.setdefault(record.document_id, (number, record.text))
-        if text == record.text:
-            return ""
-        return f"field 'document_id': {record.document_id!r} stands for another text on {self._unit} {first}"
+def _objection(seen: SeenTexts, record: Record, number: int, unit: str) -> str:
+    where = seen.contradicted(record.document_id, record.published_on, record.text, f"{unit} {number}")
+    if where is None:
+        return ""
+    what = f"field 'document_id': {record.document_id!r} stands for another text"
+    return f"{what} on {where}, and no two dates tell the versions apart"
 
 
 def _refuse(part: Part, tally: Tally, entry: Entry, reason: str, *, unit: str, strict: bool) -> None:

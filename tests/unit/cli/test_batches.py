@@ -117,6 +117,16 @@ def test_an_id_that_stands_for_two_texts_in_one_batch_is_refused_before_ingest_w
     )
 
 
+def test_an_id_may_stand_for_a_text_of_each_date(tmp_path: Path) -> None:
+    old, new = (
+        f'{{"document_id": "1", "text": "{text}", "published_on": "{day}"}}'
+        for text, day in (("一年", "2009-08-27"), ("三年", "2018-10-26"))
+    )
+    assert check_file(jsonl(tmp_path / "a.jsonl", old, new)).num_documents == 2
+    same_day = new.replace("三年", "五年")
+    assert ":3: the id '1' stands for another text" in str(refusal(jsonl(tmp_path / "b.jsonl", old, new, same_day)))
+
+
 def test_an_id_may_stand_for_another_text_in_a_later_batch(tmp_path: Path) -> None:
     lines = (line(number) for number in range(MAX_DOCUMENTS_PER_BATCH))
     assert check_file(jsonl(tmp_path / "a.jsonl", *lines, line(0, "x"))).num_batches == 2

@@ -1,3 +1,5 @@
+from datetime import date
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,8 +83,24 @@ def test_one_id_for_two_texts_in_one_part_refuses_the_second() -> None:
         good(1), good(2, document_id="1"), good(3, "另一条。", "1"), good(4), good(5, "另一条。", "1")
     )
     assert [one.line for one in first.refused] == [3]
-    assert first.refused[0].reason == "field 'document_id': '1' stands for another text on line 1"
+    assert first.refused[0].reason == (
+        "field 'document_id': '1' stands for another text on line 1, and no two dates tell the versions apart"
+    )
     assert [record.document_id for record in second.records] == ["1"], "a later batch may bring a later version"
+
+
+def test_one_id_for_texts_of_several_dates_is_taken_as_versions() -> None:
+    def version(number: int, text: str, day: date | None) -> Entry:
+        return Entry(number, 30, Record(document_id="1", text=text, published_on=day))
+
+    old, new = date(2009, 8, 27), date(2018, 10, 26)
+    entries = [
+        version(1, "制定本法。", old), version(2, "另一条。", new), version(3, "第三条。", new), version(4, "另一条。", None),
+        version(5, "制定本法。", None),
+    ]  # fmt: skip
+    [part] = cut(*entries, limits=BatchLimits())
+    assert [record.published_on for record in part.records] == [old, new, None]
+    assert [one.line for one in part.refused] == [3, 4]
 
 
 def test_of_long_refused_records_the_beginning_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
