@@ -151,10 +151,10 @@ class Batches:
         return batch
 
     def add_refused(self, batch_id: UUID, records: bytes) -> None:
-        """Keep what a further upload left out beside a batch, each record once.
+        """Keep what an upload left out beside a batch, or instead of one, each record once.
 
         Args:
-            batch_id: Of a batch that is kept.
+            batch_id: Of a batch that is kept, or what stands for an upload that was refused whole.
             records: JSONL.
         """
 

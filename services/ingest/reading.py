@@ -4,8 +4,8 @@ Nothing is taken here. What was read lies in anonymous temporary files in the st
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -17,13 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from contracts.api import RefusedRecord
 from contracts.corpus import BatchStatistics
 from services.ingest.core.arrivals import Arrival, uploaded
 from services.ingest.core.columns import table_of_records
 from services.ingest.core.entries import MAX_TEXT_BYTES, Entry, derived_id, json_entries, text_entries, text_entry
 from services.ingest.core.known import text_hashes
 from services.ingest.core.pairs import PairCount
-from services.ingest.core.parts import Part, Tally, parts_of
+from services.ingest.core.parts import MostlyRefused, Part, Tally, parts_of
 from services.ingest.core.records import RecordRefused, record_of_fields
 from services.ingest.core.statistics import statistics_of
 from services.ingest.core.unpacking import Compression, unpacked
@@ -63,6 +64,18 @@ class BodyKind:
     compression: Compression = Compression.NONE
     document_id: str | None = None
     strict: bool = False
+
+
+class UploadRefused(InvalidDocuments):
+    """Too many of an upload's records cannot be taken.
+
+    Attributes:
+        records: All of them that were read, as JSONL.
+    """
+
+    def __init__(self, message: str, *, next_step: str | None, records: bytes) -> None:
+        super().__init__(message, next_step=next_step)
+        self.records = records
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +153,7 @@ class Reader:
 
         Raises:
             InvalidDocuments: It is refused whole.
+            UploadRefused: It is, for too many bad records.
         """
         staging = Staging(self.scratch())
         try:
@@ -148,6 +162,12 @@ class Reader:
                 unit = "row" if kind.format is Format.PARQUET else "line"
                 for part in parts_of(entries, self.limits, tally, strict=kind.strict, unit=unit):
                     self._stage(staging, part, domain=domain, now=now)
+        except MostlyRefused as error:
+            with closing(staging):
+                before = b"".join(staging.read(one.refused) for one in staging.batches)
+            raise UploadRefused(
+                str(error), next_step=error.next_step, records=before + _jsonl(error.refused)
+            ) from error
         except BaseException:
             staging.close()
             raise
@@ -158,13 +178,12 @@ class Reader:
         texts = [record.text for record in part.records]
         pairs = PairCount(self.known_pairs(arrival.domain) if self.known_pairs else None)
         statistics = statistics_of(part.records, today=arrival.occurred_at.date(), pairs=pairs)
-        refused = b"".join(record.model_dump_json().encode() + b"\n" for record in part.refused)
         staging.batches.append(
             Staged(
                 arrival=arrival,
                 statistics=statistics,
                 shard=staging.append(_parquet(part)),
-                refused=staging.append(refused),
+                refused=staging.append(_jsonl(part.refused)),
                 hashes=staging.append(text_hashes(texts).tobytes()),
                 new_cells=staging.append(pairs.new_cells.tobytes()),
                 num_refused=len(part.refused),
@@ -177,8 +196,7 @@ class Reader:
             return
         # What was refused behind the last document is told beside the batch before.
         last = staging.batches.pop()
-        lines = b"".join(record.model_dump_json().encode() + b"\n" for record in part.refused)
-        place = staging.append(staging.read(last.refused) + lines)
+        place = staging.append(staging.read(last.refused) + _jsonl(part.refused))
         staging.batches.append(replace(last, refused=place, num_refused=last.num_refused + len(part.refused)))
 
     def _entries(self, body: IO[bytes], kind: BodyKind, stack: ExitStack) -> Iterator[Entry]:
@@ -199,6 +217,10 @@ class Reader:
             plain.write(block)
         plain.seek(0)
         return plain
+
+
+def _jsonl(records: Iterable[RefusedRecord]) -> bytes:
+    return b"".join(record.model_dump_json().encode() + b"\n" for record in records)
 
 
 def parquet_entries(body: IO[bytes]) -> Iterator[Entry]:

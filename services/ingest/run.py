@@ -15,7 +15,7 @@ from contracts.corpus import DocumentsSubmitted
 from contracts.telemetry import BATCH_HELD, DOCUMENT_RECEIVED, AttributeName
 from contracts.topics import BATCH_RECEIVED
 from services.ingest.adapters import Batches, KeptBatch, References, Upload
-from services.ingest.core.arrivals import submitted, upload_id_of
+from services.ingest.core.arrivals import refused_upload_id, submitted, upload_id_of
 from services.ingest.core.entries import Entry
 from services.ingest.core.judging import Held, judge
 from services.ingest.core.known import hashes_of_bytes
@@ -23,7 +23,7 @@ from services.ingest.core.pairs import cells_of_bytes
 from services.ingest.core.parts import Tally, parts_of
 from services.ingest.core.records import record_of_document
 from services.ingest.known import KnownContent, Taking
-from services.ingest.reading import BodyKind, Reader, Staged, Staging
+from services.ingest.reading import BodyKind, Reader, Staged, Staging, UploadRefused
 from services.ingest.settings import HoldRules
 from services.ingest.spooling import storage_errors
 from shared.bus import Bus
@@ -95,13 +95,20 @@ class Intake:
             Its batches in order; one that is known is said as it was.
 
         Raises:
-            InvalidDocuments: It is refused whole.
+            InvalidDocuments: It is refused whole; where too many records are bad, they are kept to be looked at.
             StorageFull: There is no space; nothing was taken.
             TransientError: It is kept, but the broker cannot be reached at the moment.
         """
 
         def read() -> Staging:
-            return self._reader.staged(body, kind, domain=domain, now=self._clock.now(), tally=tally)
+            try:
+                return self._reader.staged(body, kind, domain=domain, now=self._clock.now(), tally=tally)
+            except UploadRefused as error:
+                name = refused_upload_id(domain, error.records)
+                self._batches.add_refused(name, error.records)
+                raise InvalidDocuments(
+                    str(error), next_step=f"see all of them with `plumb batches refused {name}`; {error.next_step}"
+                ) from error
 
         async with self._readings:
             return await self._take(await _in_thread(read), domain)

@@ -107,3 +107,13 @@ class _Content:
             self.num_documents += 1
             self.num_bytes += len(record.text.encode())
         self.digest = content.hexdigest()
+
+
+def refused_upload_id(domain: str, records: bytes) -> UUID:
+    """Return the id under which the records of an upload are kept that was refused whole; the same upload has the same.
+
+    Args:
+        domain: Whose documents they were to be.
+        records: The refused ones, as JSONL.
+    """
+    return derived_id(BATCH_NAMESPACE, "refused", domain, hashlib.sha256(records).hexdigest())

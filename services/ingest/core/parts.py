@@ -22,6 +22,18 @@ EARLY_REFUSALS = 10_000
 NUM_SHOWN = 3
 
 
+class MostlyRefused(InvalidDocuments):
+    """Too many of an upload's records cannot be taken.
+
+    Attributes:
+        refused: Those behind the last batch that was yielded.
+    """
+
+    def __init__(self, message: str, *, refused: Iterable[RefusedRecord]) -> None:
+        super().__init__(message, next_step="correct them and send all again; nothing was taken")
+        self.refused = tuple(refused)
+
+
 @dataclass
 class Part:
     """The documents of one batch, and what was left out beside them."""
@@ -57,7 +69,8 @@ def parts_of(
         unit: What is counted, for messages: `line`, `row` or `document`.
 
     Raises:
-        InvalidDocuments: Nothing is to be taken: a bad record with `strict`, too many of them, or no document at all.
+        InvalidDocuments: Nothing is to be taken: a bad record with `strict`, or no document at all;
+        MostlyRefused: or too many bad ones.
     """
     part, seen = Part(), SeenTexts()
     for entry in entries:
@@ -65,7 +78,7 @@ def parts_of(
         if entry.record is None or reason:
             _refuse(part, tally, entry, reason, unit=unit, strict=strict)
             if tally.num_refused >= EARLY_REFUSALS:
-                check_share(tally, limits)
+                check_share(tally, limits, part.refused)
             continue
         part.records.append(entry.record)
         part.num_bytes += entry.num_bytes
@@ -73,26 +86,30 @@ def parts_of(
         if len(part.records) == limits.documents or part.num_bytes >= limits.batch_bytes:
             yield part
             part, seen = Part(), SeenTexts()
-    check_share(tally, limits)
+    check_share(tally, limits, part.refused)
     if part.records or part.refused:
         yield part
 
 
-def check_share(tally: Tally, limits: BatchLimits) -> None:
+def check_share(tally: Tally, limits: BatchLimits, refused: Iterable[RefusedRecord]) -> None:
     """Let an upload pass that holds a document, and not too many records that are none.
 
+    Args:
+        tally: What was read.
+        limits: Which share of the records may be bad.
+        refused: What the error tells of.
+
     Raises:
-        InvalidDocuments: It is refused whole.
+        InvalidDocuments: There is no record at all.
+        MostlyRefused: Too many are bad.
     """
     if not tally.num_documents and not tally.num_refused:
         raise InvalidDocuments("the batch holds no document", next_step="send one JSON object a line")
     total = tally.num_documents + tally.num_refused
     if not tally.num_documents or tally.num_refused > limits.max_refused_share * total:
         shown = "; ".join(tally.first_reasons)
-        raise InvalidDocuments(
-            f"{shown} ({tally.num_refused:,} of the {total:,} records read cannot be taken)",
-            next_step="correct them and send all again; nothing was taken",
-        )
+        what = f"{shown} ({tally.num_refused:,} of the {total:,} records read cannot be taken)"
+        raise MostlyRefused(what, refused=refused)
 
 
 def _objection(seen: SeenTexts, record: Record, number: int, unit: str) -> str:

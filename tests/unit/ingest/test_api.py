@@ -2,6 +2,7 @@ import asyncio
 import gzip
 import io
 import json
+import re
 import resource
 import socket
 import threading
@@ -116,6 +117,20 @@ async def test_a_bad_upload_is_refused_whole_with_what_to_do(ingest: Ingest, url
     assert problem.next
     assert ingest.events == []
     assert list(ingest.store.ref_names("batches")) == []
+
+
+async def test_the_records_of_an_upload_that_is_mostly_bad_are_kept_to_be_looked_at(ingest: Ingest):
+    lines = [json.dumps({"document_id": str(number), "text": f"第{number}条"}) for number in range(20)]
+    body = "\n".join(["{", *lines, *["["] * 30]).encode()
+    async with ingest.client() as client:
+        answers = [await client.post(URL, content=body, headers=NDJSON) for _ in range(2)]
+        first, again = [problem_of(answer).next or "" for answer in answers]
+        found = re.search(r"`plumb batches refused ([0-9a-f-]{36})`", first)
+        assert found
+        refused = await client.get(f"/v1/batches/{found[1]}/refused")
+    assert first == again
+    assert ingest.events == []
+    assert [json.loads(line)["line"] for line in refused.text.splitlines()] == [1, *range(22, 52)]
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
