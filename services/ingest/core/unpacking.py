@@ -71,6 +71,9 @@ def _gzip(file: IO[bytes]) -> Iterator[bytes]:
     is_started = False
     while packed or (packed := file.read(BLOCK_BYTES)):
         if unpacker.eof:
+            # Zeros behind a member pad it to a block, as gzip itself takes them.
+            if not (packed := packed.lstrip(b"\0")):
+                continue
             unpacker, is_started = member(), False
         piece = unpacker.decompress(packed, BLOCK_BYTES)
         is_started = True

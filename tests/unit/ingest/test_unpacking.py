@@ -25,6 +25,11 @@ def test_what_was_packed_comes_back_whatever_follows_what(compression: Compressi
     assert content(b"".join(PACK[compression](part) for part in parts), compression) == b"".join(parts)
 
 
+def test_zeros_that_pad_a_gzip_member_are_passed_over() -> None:
+    padded = gzip.compress(b"one") + bytes(300_000) + gzip.compress(b"two") + bytes(512)
+    assert content(padded, Compression.GZIP) == b"onetwo"
+
+
 @PACKINGS
 def test_pieces_are_small_and_whole(compression: Compression) -> None:
     plain = random.Random(1).randbytes(1_000) * 3_000 + random.Random(2).randbytes(700_000)
