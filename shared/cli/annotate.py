@@ -150,8 +150,9 @@ def _show_left_out(files: Sequence[Path], parts: Sequence[Imported]) -> None:
 
 
 def _show(found: Outcome, agreed: Agreement, num_annotators: int) -> None:
+    by = "1 annotator" if num_annotators == 1 else f"{num_annotators} annotators"
     typer.echo(
-        f"{len(found.documents):,} documents labelled by {num_annotators} annotators, {found.num_unanswered:,} not annotated, "
+        f"{len(found.documents):,} documents labelled by {by}, {found.num_unanswered:,} not annotated, "
         f"{found.num_disputed:,} disputed"
     )
     if agreed.fleiss is not None:

@@ -55,7 +55,7 @@ def test_label_studio_there_and_back(terminal: Terminal, tmp_path: Path, statute
     result = terminal.plumb("annotate", "import", str(labelled), "--round", str(folder))
 
     assert result.exit_code == 0, result.output
-    assert "1 documents labelled by 1 annotators, 1 not annotated, 0 disputed" in result.output
+    assert "1 documents labelled by 1 annotator, 1 not annotated, 0 disputed" in result.output
     [upload] = terminal.apis.uploads.values()
     assert upload.domain == "medicine"
     sent = Document.model_validate_json(upload.body)
