@@ -56,8 +56,10 @@ class RemovedDocument(Contract):
         reason: Why, e.g. `too-long` or `near-duplicate`.
         score: What was measured: a share, a length, or how like it is to the document that is kept, 0 to 1.
         matched_document_id: The document that is kept in its place.
-        matched_text: The beginning of that one's text.
+        matched_text: The beginning of that one's text,
+        matched_labels: and its label and further labels.
         text: The beginning of its own.
+        labels: Its label and further labels.
     """
 
     removed_id: str
@@ -69,9 +71,11 @@ class RemovedDocument(Contract):
     document_id: str
     published_on: date | None
     text: str
+    labels: tuple[str, ...] = ()
     matched_document_id: str | None = None
     matched_published_on: date | None = None
     matched_text: str | None = None
+    matched_labels: tuple[str, ...] = ()
 
 
 class RemovedDocuments(Contract):

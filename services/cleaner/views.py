@@ -29,7 +29,7 @@ from shared.errors import RequestRefused
 from shared.shards import read_table
 
 SNIPPET_CHARS = 200
-ROW_COLUMNS = ("document_id", "text", "published_on")
+ROW_COLUMNS = ("document_id", "text", "published_on", "label", "labels")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +174,7 @@ class CorpusViews:
                         removed_id=removed_id(Stage.CLEANING, batch, row["position"]), stage="cleaning", step=row["step"],
                         reason=row["reason"], score=row["score"], batch_id=batch.batch_id,
                         document_id=row["document_id"], published_on=row["published_on"], text=row["text"][:SNIPPET_CHARS],
+                        labels=_labels(row),
                     )  # fmt: skip
 
     def _changed(
@@ -225,10 +226,14 @@ def _loser(row: dict[str, Any], loser: dict[str, Any], winner: dict[str, Any]) -
     return RemovedDocument(
         removed_id=removed_id(Stage.DUPLICATES, loser["batch"], loser["position"]), stage="duplicates", step="duplicates",
         reason=row["reason"], score=row["score"], batch_id=loser["batch"].batch_id, document_id=loser["document_id"],
-        published_on=loser["published_on"], text=loser["text"][:SNIPPET_CHARS],
+        published_on=loser["published_on"], text=loser["text"][:SNIPPET_CHARS], labels=_labels(loser),
         matched_document_id=winner["document_id"], matched_published_on=winner["published_on"],
-        matched_text=winner["text"][:SNIPPET_CHARS],
+        matched_text=winner["text"][:SNIPPET_CHARS], matched_labels=_labels(winner),
     )  # fmt: skip
+
+
+def _labels(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*([row["label"]] if row["label"] else []), *(row["labels"] or [])]))
 
 
 def _batch_view(batch: CleanedBatch) -> CorpusBatchView:

@@ -254,11 +254,17 @@ def _whole(documents: tuple[RemovedDocument, ...]) -> Text:
             f"{one.removed_id}",
             f"  {one.document_id} ({one.published_on or 'no date'}): {one.reason}, score {_score(one)}, by {one.step}",
             f"  text: {one.text}",
+            *_labels(one.labels),
         ]
         if one.matched_document_id is not None:
             date = one.matched_published_on or "no date"
             lines += [f"  kept: {one.matched_document_id} ({date})", f"  text: {one.matched_text}"]
+            lines += _labels(one.matched_labels)
     return Text("\n".join(lines))
+
+
+def _labels(labels: Sequence[str]) -> list[str]:
+    return [f"  labels: {', '.join(labels)}"] if labels else []
 
 
 def _score(one: RemovedDocument) -> str:

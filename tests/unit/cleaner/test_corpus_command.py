@@ -120,6 +120,19 @@ def test_eighty_columns_hold_headings_in_a_line_and_all_that_is_told(terminal: T
         assert f"document: {one['document_id']}" in narrow["removed"]
 
 
+def test_one_text_with_two_labels_is_shown_with_both(terminal: Terminal):
+    text = family(1)[0].text
+    newer = Document(document_id="newer", text=text, label="刑法", published_on=date(2020, 1, 1))
+    terminal.cleaner.clean([newer, Document(document_id="older", text=text, label="民法商法", labels=("合同",))])
+    terminal.cleaner.cut()
+    shown = terminal.output("removed", "--why", "--only", "label-conflict")
+    assert "older (no date): label-conflict" in shown
+    assert [line.strip() for line in shown.splitlines() if "labels:" in line] == [
+        "labels: 民法商法, 合同",
+        "labels: 刑法",
+    ]
+
+
 def test_what_was_removed_is_shown_with_its_reason_and_comes_back(terminal: Terminal):
     terminal.cleaner.clean([*family(1), Document(document_id="stars", text="★" * 60)])
     before = documents_of(terminal.cleaner)
