@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaConnectionError
 from fastapi import FastAPI
 
 from contracts.api import BatchReceipt, Problem, RefusedRecord, UploadReceipt
-from services.ingest.reading import parquet_entries
+from services.ingest.parquet_rows import parquet_entries
 from services.ingest.settings import BatchLimits, UploadLimits
 from shared.clock import FakeClock
 from shared.corpus import read_shard
