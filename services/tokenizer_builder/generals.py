@@ -6,13 +6,17 @@ from pathlib import Path
 from types import ModuleType
 
 from services.tokenizer_builder.core.mining import GeneralText, dictionary_frequency
+from services.tokenizer_builder.core.occurrences import Occurrences
 from services.tokenizer_builder.core.report import CountTokens
-from services.tokenizer_builder.core.screen import Finder
+from services.tokenizer_builder.core.terms import HAN_RUN
 from shared.errors import RunFailed
 
 
 def general_text(path: Path | None) -> Callable[[Sequence[str]], GeneralText]:
     """Return what counts candidates in the operator's general text, where there is one.
+
+    It counts as `grams` counts them in the domain's own text: every occurrence, those inside longer candidates too, out of the
+    Han characters. Else what stands inside longer ones would look rarer in general language than it is, and so a term.
 
     Raises:
         RunFailed: The file cannot be read.
@@ -24,9 +28,11 @@ def general_text(path: Path | None) -> Callable[[Sequence[str]], GeneralText]:
             f"the general text {path} cannot be read: {error}", next_step="correct PLUMBLINE_LEXICON__GENERAL_TEXT"
         ) from error
 
+    runs = HAN_RUN.findall(text)
+
     def of(terms: Sequence[str]) -> GeneralText:
-        counts = Finder(terms).counted(text.split("\n")) if text else {}
-        return GeneralText(frequency=dictionary_frequency, counts=counts, num_chars=len(text))
+        counts = {terms[number]: count for number, count in Occurrences(terms).counted(runs).items()}
+        return GeneralText(frequency=dictionary_frequency, counts=counts, num_chars=sum(map(len, runs)))
 
     return of
 

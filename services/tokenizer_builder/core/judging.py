@@ -48,7 +48,7 @@ def mined(
     contrast = general([candidate.text for candidate in found])
     told = "frequencies of the segmenter's general dictionary"
     if contrast.num_chars:
-        told += f", and {contrast.num_chars:,} characters of the operator's general text"
+        told += f", and {contrast.num_chars:,} Han characters of the operator's general text"
     ordinary = ordinary_words(found, counted.num_chars, contrast, min_contrast=rules.min_contrast)
     spread = _spread(texts, parts, [candidate.text for candidate in found], ordinary)
     if spread:

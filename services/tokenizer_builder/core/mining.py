@@ -75,8 +75,8 @@ class GeneralText:
 
     Attributes:
         frequency: The frequency of a word in the segmenter's dictionary, out of 60 million words; 0 where it has none.
-        counts: Candidates in a general text that the operator gave, where there is one.
-        num_chars: Its size.
+        counts: Every occurrence of candidates in a general text that the operator gave, where there is one.
+        num_chars: Its Han characters, which is what the domain's own text is measured in.
     """
 
     frequency: Callable[[str], int]
@@ -84,7 +84,7 @@ class GeneralText:
     num_chars: int = 0
 
     def per_million(self, term: str) -> float:
-        """Return how often a term occurs in a million characters of general text, the larger of both sources."""
+        """Return how often a term occurs in a million Han characters of general text, the larger of both sources."""
         # A word of the dictionary has 1.7 characters on average.
         told = self.frequency(term) / (GENERAL_TOTAL * 1.7) * 1e6
         count = self.counts.get(term, 0)

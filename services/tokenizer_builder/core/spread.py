@@ -7,16 +7,15 @@ mean absolute deviation of Poisson counts, is taken off.
 Dimensions: T terms, P parts of the corpus.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
 from statistics import median
 from typing import TypeAlias
 from zlib import crc32
 
 import numpy as np
-from ahocorasick_rs import AhoCorasick, Implementation
 from numpy.typing import NDArray
+
+from services.tokenizer_builder.core.occurrences import Occurrences
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -84,13 +83,11 @@ def beyond_ordinary(uneven: Mapping[str, float], ordinary: Iterable[str]) -> dic
 
 
 def _counted(parts: Sequence[Sequence[str]], terms: Sequence[str]) -> Floats:
-    automaton = AhoCorasick(list(terms), implementation=Implementation.ContiguousNFA)
+    everywhere = Occurrences(terms)
     counts_TP = np.zeros((len(terms), len(parts)))
     for number, texts in enumerate(parts):
-        places: Counter[int] = Counter()
-        for text in texts:
-            places.update(map(itemgetter(0), automaton.find_matches_as_indexes(text, overlapping=True)))
-        counts_TP[list(places.keys()), number] = list(places.values())
+        found = everywhere.counted(texts)
+        counts_TP[list(found.keys()), number] = list(found.values())
     return counts_TP
 
 
