@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from contracts.tokenizers import TermLeftOut
 from services.tokenizer_builder.core import bpe, decision, recipe
 from services.tokenizer_builder.core.decision import Decision, Extension, Rebuild
+from services.tokenizer_builder.core.edges import kept_in_pieces
 from services.tokenizer_builder.core.extension import NO_ROOM, Extended, extend, new_terms
 from services.tokenizer_builder.core.fit import Fit, measure
 from services.tokenizer_builder.core.job import CorpusTexts
@@ -64,11 +65,13 @@ def lexicon_of(
         rules: How terms are mined.
     """
     found, contrast = mined(texts.training, general, rules, texts.parts)
-    wanted = [term for term, said in state.decisions.items() if said == "accepted" and standing(term) is None]
+    allowed = [term for term, said in state.decisions.items() if said == "accepted" and standing(term) is None]
+    in_pieces = kept_in_pieces(texts.training, allowed)
+    wanted = [term for term in allowed if term not in in_pieces]
     # Apart, since of two terms at one place the longer is found: one that nobody wants must hide none.
     others = list(state.decisions.keys() - set(wanted))
     counts = Finder(wanted).counted(texts.training) + Finder(others).counted(texts.training)
-    return combined(state, found, counts, contrast=contrast, max_shown=rules.max_shown)
+    return combined(state, found, counts, in_pieces, contrast=contrast, max_shown=rules.max_shown)
 
 
 def choose(texts: CorpusTexts, serving: Tokenizer | None, lexicon: Lexicon, rules: TokenizerRules) -> Choice:

@@ -8,6 +8,7 @@ import rjieba
 
 from contracts.lexicon import LexiconEntry
 from services.tokenizer_builder.core import bpe
+from services.tokenizer_builder.core.edges import kept_in_pieces
 from services.tokenizer_builder.core.generality import ordinary_words, why_general, why_general_phrase, words_of
 from services.tokenizer_builder.core.grams import count_grams
 from services.tokenizer_builder.core.mining import MAX_CHARS, Candidate, GeneralText, candidates, why_no_term
@@ -109,14 +110,14 @@ class _Judge:
 
 
 def _without_parts(entries: Sequence[LexiconEntry], sample: Sequence[str]) -> list[LexiconEntry]:
-    """Return the entries, those filtered that cut a general word at most of their places."""
+    """Return the entries, those filtered that cut a general word at most of their places, or a longer number."""
     terms = [entry.term for entry in entries if entry.status != "filtered"]
     found = overlaps(sample, terms, cut=rjieba.cut, is_general=is_general)
     parts = {
         term: f"a part of something longer: it cuts {overlap.example} at {overlap.num_cuts} of {overlap.num_places} places"
         for term, overlap in found.items()
         if overlap.num_cuts > max(1, MAX_PART_SHARE * overlap.num_places)
-    }
+    } | kept_in_pieces(sample, terms)
     return [
         entry.model_copy(update={"status": "filtered", "reason": parts[entry.term]}) if entry.term in parts else entry
         for entry in entries

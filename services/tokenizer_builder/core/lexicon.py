@@ -57,7 +57,13 @@ class Lexicon(Contract):
 
 
 def combined(
-    user: LexiconState, found: Sequence[LexiconEntry], counts: Mapping[str, int], *, contrast: str, max_shown: int
+    user: LexiconState,
+    found: Sequence[LexiconEntry],
+    counts: Mapping[str, int],
+    in_pieces: Mapping[str, str],
+    *,
+    contrast: str,
+    max_shown: int,
 ) -> Lexicon:
     """Return a version of the lexicon: a person's word goes before what was mined.
 
@@ -65,10 +71,14 @@ def combined(
         user: What users said.
         found: What was mined.
         counts: How often users' terms occur in the training text.
+        in_pieces: Those that the training text keeps in pieces, each with the reason.
         contrast: What the mined ones were contrasted with.
         max_shown: Mined ones that are listed of those that were filtered, and of those that are proposed.
     """
-    told = [_of_user(term, decision, counts.get(term, 0)) for term, decision in user.decisions.items()]
+    told = [
+        _of_user(term, decision, counts.get(term, 0), why=in_pieces.get(term))
+        for term, decision in user.decisions.items()
+    ]
     entries = [*told, *(entry for entry in found if entry.term not in user.decisions)]
     entries.sort(key=lambda entry: (ORDER.index(entry.status), entry.origin != "user", -(entry.count or 0), entry.term))
     seen: Counter[str] = Counter()
@@ -80,8 +90,8 @@ def combined(
     return Lexicon(entries=tuple(kept), num_entries=dict(seen), contrast=contrast)
 
 
-def _of_user(term: str, decision: Decision, count: int) -> LexiconEntry:
-    why = standing(term) if decision == "accepted" else None
+def _of_user(term: str, decision: Decision, count: int, *, why: str | None = None) -> LexiconEntry:
+    why = (standing(term) or why) if decision == "accepted" else None
     status: Literal["accepted", "rejected", "filtered"] = "filtered" if why else decision
     return LexiconEntry(term=term, origin="user", status=status, count=count, reason=why or f"{decision} by a person")
 
@@ -105,10 +115,15 @@ def known_of(user: LexiconState, version: Lexicon | None) -> dict[str, LexiconEn
     known = {entry.term: entry for entry in (version.entries if version else ())}
     fresh = {term: _of_user(term, decision, 0) for term, decision in user.decisions.items()}
     for term, entry in fresh.items():
-        if term not in known or known[term].status != entry.status:
+        if term not in known or (known[term].status != entry.status and not _is_kept_in_pieces(known[term], entry)):
             count = known[term].count if term in known else None
             known[term] = entry.model_copy(update={"count": count})
     return known
+
+
+def _is_kept_in_pieces(known: LexiconEntry, said: LexiconEntry) -> bool:
+    """Whether a term that a person accepts was, when it was looked at in the text, kept in pieces all the same."""
+    return known.origin == "user" and (known.status, said.status) == ("filtered", "accepted")
 
 
 def listed(

@@ -1,4 +1,4 @@
-"""Terms counted wherever they stand, inside longer ones and across one another too: as `grams` counts what it mines.
+"""Terms found wherever they stand, inside longer ones and across one another too: as `grams` counts what it mines.
 
 `screen.Finder` counts what a tokenizer will find, none inside another. To compare how frequent a candidate is in two texts both
 must count it alike: 合同 stands in 劳动合同法 too.
@@ -14,10 +14,10 @@ _TERM = itemgetter(0)
 
 
 class Occurrences:
-    """Counts every occurrence of terms."""
+    """Finds every occurrence of terms."""
 
     def __init__(self, terms: Sequence[str]) -> None:
-        """Prepare to count terms, none of which is empty."""
+        """Prepare to find terms, none of which is empty."""
         kind = Implementation.ContiguousNFA if terms else None
         self._automaton = AhoCorasick(terms, implementation=kind)
         self._is_empty = not terms
@@ -29,6 +29,10 @@ class Occurrences:
             Of 合同 and 合同法, `劳动合同法` holds both.
         """
         counts: Counter[int] = Counter()
-        for text in () if self._is_empty else texts:
-            counts.update(map(_TERM, self._automaton.find_matches_as_indexes(text, overlapping=True)))
+        for text in texts:
+            counts.update(map(_TERM, self.places(text)))
         return counts
+
+    def places(self, text: str) -> list[tuple[int, int, int]]:
+        """Return (number of the term, start, end) of each place, in characters, the end exclusive."""
+        return [] if self._is_empty else self._automaton.find_matches_as_indexes(text, overlapping=True)

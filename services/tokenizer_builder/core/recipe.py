@@ -22,9 +22,8 @@ from services.tokenizer_builder.core.bpe import Draft
 from services.tokenizer_builder.core.merging import Pair, Pieces
 from services.tokenizer_builder.core.screen import MIN_ADDED_CHARS, Finder, Overlap
 from services.tokenizer_builder.core.segmentation import TextCounts
-from services.tokenizer_builder.core.terms import Term
+from services.tokenizer_builder.core.terms import NUMERALS, Term
 
-NUMERALS = "〇零一二三四五六七八九十百千万亿两"
 TWO_NUMERALS = re.compile(f"[{NUMERALS}]{{2}}")
 """Chinese numerals are read one by one like digits: 三年 and 十三年 differ in a token, whatever the number."""
 SEGMENTED_SHARE, CONTINUED_SHARE = 0.65, 0.2

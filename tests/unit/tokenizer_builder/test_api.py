@@ -73,7 +73,7 @@ async def test_a_mined_term_is_accepted_against_the_last_version(client: httpx.A
     mined = LexiconEntry(
         term="登记簿", origin="mined", status="proposed", score=0.3, count=12, reason="score 0.30, below 0.45"
     )
-    version = combined(LexiconState(), [mined], {}, contrast="", max_shown=5)
+    version = combined(LexiconState(), [mined], {}, {}, contrast="", max_shown=5)
     digest = store.put_bytes(version.model_dump_json().encode())
     change_lexicon(store, "law", lambda state: state.model_copy(update={"version_digest": digest}))
     assert (await listing(client, status="proposed")).entries == (mined,)
@@ -141,7 +141,7 @@ async def test_the_last_tokenizers_report_is_told(client: httpx.AsyncClient, sto
     assert (answer.status_code, Problem.model_validate_json(answer.content).title) == (404, "No tokenizer yet")
     rules = TokenizerRules(small_vocab_size=1200)
     texts = CorpusTexts(new=ARTICLES, old=(), training=ARTICLES, held_out=())
-    lexicon = combined(LexiconState(), [], {}, contrast="", max_shown=5)
+    lexicon = combined(LexiconState(), [], {}, {}, contrast="", max_shown=5)
     report = report_on(
         choose(texts, None, lexicon, rules), texts, lexicon, rules, domain="law", corpus_digest="c" * 64,
         tokenizer_digest="d" * 64, general={},

@@ -188,7 +188,7 @@ def test_a_persons_word_goes_before_what_was_mined():
         mined("和其他", "filtered"),
         mined("某某", "proposed"),
     ]
-    lexicon = combined(state, found, {"质押": 7}, contrast="general text", max_shown=10)
+    lexicon = combined(state, found, {"质押": 7}, {}, contrast="general text", max_shown=10)
     told = {entry.term: (entry.origin, entry.status, entry.count) for entry in lexicon.entries}
     assert told == {
         "质押": ("user", "accepted", 7), "抵押权": ("user", "accepted", 0), "登记簿": ("mined", "accepted", 30),
@@ -201,7 +201,7 @@ def test_a_persons_word_goes_before_what_was_mined():
 
 def test_a_version_lists_the_most_frequent_of_what_was_filtered_and_counts_all():
     found = [mined(f"词{number}", "filtered", count=number) for number in range(9)]
-    lexicon = combined(LexiconState(), found, {}, contrast="", max_shown=3)
+    lexicon = combined(LexiconState(), found, {}, {}, contrast="", max_shown=3)
     assert [entry.term for entry in lexicon.entries] == ["词8", "词7", "词6"]
     assert lexicon.num_entries == {"filtered": 9}
 
@@ -212,7 +212,7 @@ def test_a_rejected_term_stays_rejected_when_a_file_names_it_again():
 
 
 def test_what_was_said_since_the_last_tokenizer_is_listed_at_once():
-    version = combined(LexiconState(), [mined("登记簿"), mined("某某", "proposed")], {}, contrast="", max_shown=9)
+    version = combined(LexiconState(), [mined("登记簿"), mined("某某", "proposed")], {}, {}, contrast="", max_shown=9)
     state = LexiconState(version_digest="a" * 64).with_decision("某某", "accepted").with_terms(["质押"])
     listing = listed("law", state, version, status=None, limit=10)
     assert {entry.term: entry.status for entry in listing.entries} == {
