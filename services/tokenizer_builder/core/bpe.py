@@ -7,35 +7,20 @@ merges. The Hugging Face `tokenizers` file is the tokenizer of record; whatever 
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models
 
 from services.tokenizer_builder.core.merging import Learnt, Pair, Pieces
-from services.tokenizer_builder.core.segmentation import TextCounts, counted
+from services.tokenizer_builder.core.scripts import SPLIT
+from services.tokenizer_builder.core.segmentation import counted
 
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>")
 BYTE_TOKENS = tuple(f"<0x{byte:02X}>" for byte in range(256))
 """The names that the BPE model looks for when a character is not in its vocabulary."""
 NUM_FIXED = len(SPECIAL_TOKENS) + len(BYTE_TOKENS)
-
-_WORDLY = r"[[\p{L}\p{M}\p{N}]&&[^\p{Han}]]"
-PIECES = (
-    r"\p{Han}+"
-    r"|[\p{P}\p{N}\n]"
-    rf"|(?: |(?<!{_WORDLY}))(?<!\p{{N}}-)(?:\p{{Lu}}{{6,}}|\p{{Lu}}?[\p{{Ll}}\p{{M}}]+)(?!{_WORDLY}|-\p{{N}})"
-    r"|[[\p{Lo}\p{Lm}]&&[^\p{Han}]]+"
-    r"|[\s\S]"
-)
-"""What merges may not cross: a run of Han characters, a word with the space before it, a run of another script's letters.
-
-Punctuation comes early since most pieces that are not Han are that. All else stands alone, character by character: digits, since
-numbers tell statutes apart and a value must stay readable; letters beside a digit, in mixed case or in short capitals, which are
-genes (TP53), formulas (NaCl), chemical names (2,4-D) and codes (GB/T); punctuation, or templates like "and others," become
-tokens."""
 
 ASCII = [chr(code) for code in range(0x20, 0x7F)]
 """Always in the vocabulary: Chinese statutes hold few of them, the next text may hold all."""
@@ -99,7 +84,7 @@ class Draft:
             byte_fallback=True,
         )
         tokenizer = Tokenizer(model)
-        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(PIECES), "isolated")
+        tokenizer.pre_tokenizer = SPLIT
         tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
         values = json.loads(tokenizer.to_str())
         values["added_tokens"] = [_added(self.ids[term], term) for term in sorted(self.terms, key=self.ids.__getitem__)]
@@ -144,7 +129,7 @@ def train(texts: Iterable[str], *, vocab_size: int, max_token_chars: int, min_co
     """
     counts = counted(texts)
     draft = draft_of(alphabet_of(counts.characters, limit=alphabet_limit(vocab_size)))
-    pieces = Pieces(counts.runs + latin_words(counts), draft.ids, draft.names)
+    pieces = Pieces(counts.runs + counts.others, draft.ids, draft.names)
     draft.learnable(pieces, up_to=vocab_size, min_count=min_count, max_chars=max_token_chars)
     return draft.tokenizer()
 
@@ -165,11 +150,6 @@ def alphabet_of(counts: Mapping[str, int], *, limit: int) -> list[str]:
     """Return the characters that get a token of their own: ASCII, then the most frequent ones; the rest become bytes."""
     ranked = sorted(counts, key=lambda character: (-counts[character], character))
     return list(dict.fromkeys([*ASCII, *ranked]))[:limit]
-
-
-def latin_words(counts: TextCounts) -> Counter[str]:
-    """Return the words of another script than Han."""
-    return Counter({word: count for word, count in counts.words.items() if word.isascii()})
 
 
 def to_json(tokenizer: Tokenizer) -> bytes:

@@ -107,7 +107,7 @@ def build(
         join(draft, term)
     num_new = sum(term not in draft.ids for term in chosen.added)
     before = len(draft.names)
-    runs = Pieces(without(counts.runs, chosen.added) + bpe.latin_words(counts), draft.ids, draft.names)
+    runs = Pieces(without(counts.runs, chosen.added) + counts.others, draft.ids, draft.names)
     runs.apply([(pair, draft.ids[draft.names[pair[0]] + draft.names[pair[1]]]) for pair in draft.merges])
     _learn(
         draft, runs, up_to=sizes.vocab_size - num_new, min_count=MIN_CONTINUED_COUNT, max_chars=sizes.max_piece_chars

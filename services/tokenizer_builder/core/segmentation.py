@@ -4,7 +4,6 @@ Words come from rjieba, whose cuts are those of jieba. Counts, not texts, go on 
 how they are cut into chunks can change a tokenizer, and a text that comes a thousand times costs what it costs once.
 """
 
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -14,10 +13,8 @@ from typing import TypeAlias
 import numpy as np
 import rjieba
 
+from services.tokenizer_builder.core.scripts import syllables, words_beside_han
 from services.tokenizer_builder.core.terms import HAN_RUN
-
-LATIN_WORD = re.compile(r"(?: |(?<![A-Za-z0-9]))(?<![0-9]-)(?:[A-Z]{6,}|[A-Z]?[a-z]{2,})(?![A-Za-z0-9]|-[0-9])")
-"""Words that merges may join; letters beside a digit or in mixed case are a gene, a formula or a code: see `bpe.PIECES`."""
 
 CHUNK_CHARS = 1_000_000
 
@@ -30,13 +27,16 @@ class TextCounts:
 
     Attributes:
         characters: Every character.
-        words: Words of two and more Han characters as a segmenter cuts them, and Latin words with the blank before them.
+        words: Words of two and more Han characters as a segmenter cuts them, and those of other scripts with the blank before
+            them, Tibetan by its syllables.
         runs: Unbroken runs of Han characters, between whatever is none.
+        others: Words of other scripts, unbroken.
     """
 
     characters: Counter[str] = field(default_factory=Counter)
     words: Counter[str] = field(default_factory=Counter)
     runs: Counter[str] = field(default_factory=Counter)
+    others: Counter[str] = field(default_factory=Counter)
 
     @property
     def num_chars(self) -> int:
@@ -54,15 +54,17 @@ def counted(texts: Iterable[str], cut: Cut = rjieba.cut) -> TextCounts:
     characters = _Characters()
     parts: Counter[str] = Counter()
     runs: Counter[str] = Counter()
-    latin: Counter[str] = Counter()
+    others: Counter[str] = Counter()
     for text in texts:
         characters.add(text)
         parts.update(cut(text))
         runs.update(HAN_RUN.findall(text))
-        latin.update(LATIN_WORD.findall(text))
+        others.update(words_beside_han(text))
     words = Counter({word: count for word, count in parts.items() if len(word) > 1 and HAN_RUN.fullmatch(word)})
-    words.update(latin)
-    return TextCounts(characters=characters.counted(), words=words, runs=runs)
+    for other, count in others.items():
+        for word in syllables(other):
+            words[word] += count
+    return TextCounts(characters=characters.counted(), words=words, runs=runs, others=others)
 
 
 class _Characters:
