@@ -16,8 +16,8 @@ from services.cleaner.core.near.sketch import NUM_BANDS
 from services.cleaner.core.verdicts import Numbers
 
 TOO_NEAR = THRESHOLD - 0.1
-"""Similarity from which a held-out text is too near a training text. Below that of duplicates, since the estimate from 128 slots
-has a standard deviation of 0.04 there. Of the held-out statutes in reach 2.4 % are trained on for it."""
+"""Similarity from which a held-out text is too near a training text. Below that of duplicates, since the estimate has a
+standard deviation of 0.02 to 0.04 there. Of the held-out statutes in reach about 2 % are trained on for it."""
 MAX_COMPARED = 64
 """Of documents that share a band, so many are compared with each held-out one: the first in the order given."""
 

@@ -4,7 +4,7 @@ A document has a number, given by the caller's ledger in the order of adding: 0,
 one a band; documents that share a key are candidates, and their sketches tell how similar they are. What is found depends on
 the set of the documents alone, not on the order or the size of the batches.
 
-State a document: 96 B sketch, 8 B guard, 4 B rank, 4 B family, 8 B in each of 16 bands and, with a family, in one more; 13 B
+State a document: 112 B sketch, 8 B guard, 4 B rank, 4 B family, 8 B in each of 16 bands and, with a family, in one more; 13 B
 a pair.
 
 Scale-out: an owner of a part of the bands holds all documents' columns and its own bands; the union of what the owners find is
