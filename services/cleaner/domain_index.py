@@ -98,7 +98,7 @@ class DomainIndex:
         facts = known.facts
         first_document, first_node = len(self._facts), len(self._nodes)
         texts, new_texts = self._texts.add(facts.text_key)
-        tells_labels = self._tell_labels(texts, facts.labels_key != 0)
+        tells_labels = self._tell_labels(texts, facts.tells > 0)
         nodes, new_nodes = self._nodes.add(node_keys(facts))
         self._facts.append(facts)
         self._nodes_of_documents.append(nodes)

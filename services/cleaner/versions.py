@@ -18,7 +18,7 @@ from services.cleaner.core.quarantine import only_in, speaks_against_data
 from services.cleaner.core.removed import losers_table
 from services.cleaner.core.split import held_out_of, near_held_out
 from services.cleaner.core.statistics import statistics_of
-from services.cleaner.core.verdicts import Verdicts, verdicts_of
+from services.cleaner.core.verdicts import Outcome, Verdicts, verdicts_of
 from services.cleaner.domain_index import DomainIndex
 from services.cleaner.indexes import Indexes
 from services.cleaner.ledger import CleanedBatch, Ledger, Version, corpus_batch
@@ -134,7 +134,9 @@ class Versions:
         facts, pairs = index.facts(), index.pairs()
         kept = in_order_of_digests(facts, np.flatnonzero(verdicts.kept))
         first, second = near_held_out(index.sketches(kept), facts.is_held_out[kept])
-        return held_out_of(facts, ~left_out, np.r_[pairs.first, kept[first]], np.r_[pairs.second, kept[second]])
+        # Nobody trains on what is left out of the corpus.
+        alive = ~left_out & (verdicts.outcome != Outcome.MADE_FROM_HELD_OUT)
+        return held_out_of(facts, alive, np.r_[pairs.first, kept[first]], np.r_[pairs.second, kept[second]])
 
     def point_at(self, version: Version) -> None:
         """Write the ref of the domain's latest version, unless a later one exists."""

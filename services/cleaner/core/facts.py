@@ -19,6 +19,7 @@ NOT_ANNOTATED = np.iinfo(np.int64).min
 """Stands for a document that nobody annotated; before any time."""
 KEY_BYTES = 8
 LABELS_KEY_BYTES = 4
+LABELS, ENTITIES, LABEL = 1, 2, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,7 @@ class Facts:
         annotated_at: When people labelled it, in microseconds since 1970-01-01, or `NOT_ANNOTATED`.
         made_from_key: The text key of the text that it was made from; 0: it is an original.
         labels_key: 4 bytes that name its label and labels together, in whatever order; 0: it has none.
+        tells: What people said of it: the sum of `LABEL`, `ENTITIES` and `LABELS`, so that more is worth more.
         num_characters: Length of the text.
     """
 
@@ -49,6 +51,7 @@ class Facts:
     annotated_at: NDArray[np.int64]
     made_from_key: NDArray[np.uint64]
     labels_key: NDArray[np.uint32]
+    tells: NDArray[np.uint8]
     num_characters: NDArray[np.int32]
 
     def __len__(self) -> int:
@@ -88,6 +91,7 @@ class Facts:
             annotated_at=times.to_numpy() if len(texts) else np.empty(0, np.int64),
             made_from_key=np.array([_key_of_digest(one) for one in table["augmented_from"].to_pylist()], np.uint64),
             labels_key=_labels_keys(table),
+            tells=_tells(table),
             num_characters=np.array([len(text) for text in texts], np.int32),
         )
 
@@ -107,6 +111,14 @@ def _labels_keys(table: pa.Table) -> NDArray[np.uint32]:
     classes = [frozenset([*([label] if label else []), *(labels or [])]) for label, labels in rows]
     keys = {one: _labels_key(one) for one in set(classes)}
     return np.array([keys[one] for one in classes], np.uint32)
+
+
+def _tells(table: pa.Table) -> NDArray[np.uint8]:
+    found = np.zeros(len(table), np.uint8)
+    for name, worth in (("label", LABEL), ("entities", ENTITIES), ("labels", LABELS)):
+        if table[name].null_count < len(table):
+            found += worth * np.array([bool(value) for value in table[name].to_pylist()], np.uint8)
+    return found
 
 
 def _labels_key(classes: frozenset[str]) -> int:

@@ -5,7 +5,7 @@ from enum import StrEnum
 import numpy as np
 import pyarrow as pa
 
-from services.cleaner.core.facts import Facts
+from services.cleaner.core.facts import ENTITIES, Facts
 from services.cleaner.core.partition import in_order_of_digests
 from services.cleaner.core.steps.quality import Reason
 from services.cleaner.core.verdicts import NOBODY, Numbers, Outcome, Verdicts
@@ -26,8 +26,8 @@ REASONS = {
     Outcome.NEAR_DUPLICATE: "near-duplicate",
     Outcome.MADE_FROM_HELD_OUT: str(Reason.MADE_FROM_HELD_OUT),
 }
-LABEL_CONFLICT = "label-conflict"
-"""The reason of a duplicate whose labels are others than those of the document that is kept."""
+CONFLICTS = {Outcome.DUPLICATE: "label-conflict", Outcome.NEAR_DUPLICATE: "near-label-conflict"}
+"""The reasons of those whose labels, or of equal texts whose entities, are others than those of the document that is kept."""
 
 REMOVED_SCHEMA = pa.schema(
     [
@@ -57,9 +57,12 @@ def reasons_of(facts: Facts, verdicts: Verdicts, losers: Numbers) -> list[str]:
     """Return why each of these documents lost to another one."""
     winners, outcome = verdicts.lost_to[losers], verdicts.outcome[losers]
     labels, kept_labels = facts.labels_key[losers], facts.labels_key[winners]
-    conflicts = (outcome == Outcome.DUPLICATE) & (labels != 0) & (kept_labels != 0) & (labels != kept_labels)
+    conflicts = (labels != 0) & (kept_labels != 0) & (labels != kept_labels)
+    have_entities = (facts.tells[losers] & facts.tells[winners] & ENTITIES) != 0
+    differ = facts.content_key[losers] != facts.content_key[winners]
+    conflicts |= (outcome == Outcome.DUPLICATE) & have_entities & differ
     rows = zip(outcome.tolist(), conflicts.tolist(), strict=True)
-    return [LABEL_CONFLICT if conflict else REASONS[Outcome(one)] for one, conflict in rows]
+    return [(CONFLICTS if conflict else REASONS).get(Outcome(one), REASONS[Outcome(one)]) for one, conflict in rows]
 
 
 def losers_table(facts: Facts, verdicts: Verdicts) -> pa.Table:

@@ -2,8 +2,8 @@
 
 Documents are gone through newest first, among equally old ones by their digest; one is kept if no near-duplicate before it was.
 That is the lexicographically first maximal independent set of the graph of near-duplicates: one for a set of documents. Of
-equal texts that one stays which people annotated last, else one that has labels, whatever its date: what people say is worth
-more. Near texts of two laws of
+equal texts that one stays which people annotated last, else the one that is labelled most, whatever its date: what people say is
+worth more. Near texts of two laws of
 two dates both stay, since each is in force from its own day. A text that was made from another is near it on purpose: it drops
 nobody, and only an original with the very same text drops it. Where that text is for evaluation only, it is left out itself.
 """
@@ -109,7 +109,7 @@ def verdicts_of(
     outcome[made] = Outcome.MADE_FROM_HELD_OUT
     alive = outcome == Outcome.KEPT
     stands_for = _winners_of_texts(facts, rank, alive)
-    lost_to[made] = stands_for[original]
+    lost_to[made] = np.where(stands_for[original] == NOBODY, original, stands_for[original])
     itself = (facts.digest == facts.digest[stands_for]).all(axis=1)
     loser = alive & (stands_for != np.arange(len(facts))) & (itself | ~restored)
     outcome[loser], lost_to[loser], similarity[loser] = Outcome.DUPLICATE, stands_for[loser], 1.0
@@ -173,31 +173,33 @@ def duplicates(facts: Facts, pairs: NearPairs) -> NearPairs:
 def _made_from_held_out(facts: Facts, alive: NDArray[np.bool_]) -> tuple[Numbers, Numbers]:
     """Return the living documents that were made from a text of evaluation only, and for each one that has this text.
 
-    A made document's own group says the same where it is that of its original; it may come with another one.
+    A made document's own group says the same where it is that of its original; it may come with another one. What was made from
+    such a document was made from the text behind it.
     """
     made = np.flatnonzero(alive & facts.is_made)
-    if not len(made):
-        return made, made
     originals = np.flatnonzero(alive & ~facts.is_made)
-    keys, is_held_out = facts.text_key[originals], facts.is_held_out[originals]
-    # The training texts behind the held-out ones: of a text that is both, the last place is one to train on.
-    order = np.lexsort((~is_held_out, keys))
-    places = np.searchsorted(keys[order], facts.made_from_key[made], side="right") - 1
-    found = order[np.maximum(places, 0)] if len(originals) else np.empty(0, np.int64)
-    if not len(found):
-        return made[:0], made[:0]
-    hit = (places >= 0) & (keys[found] == facts.made_from_key[made]) & is_held_out[found]
-    return made[hit], originals[found[hit]]
+    # Of a text that is trained on, too, nothing can be given away.
+    trained = facts.text_key[originals[~facts.is_held_out[originals]]]
+    sources = originals[~np.isin(facts.text_key[originals], trained)] if len(made) else made
+    found, source_of = made[:0], made[:0]
+    while len(sources):
+        keys, first = np.unique(facts.text_key[sources], return_index=True)
+        places = np.searchsorted(keys, facts.made_from_key[made]).clip(max=len(keys) - 1)
+        hit = keys[places] == facts.made_from_key[made]
+        found, source_of = np.r_[found, made[hit]], np.r_[source_of, sources[first[places[hit]]]]
+        sources, made = made[hit], made[~hit]
+        sources = sources[~np.isin(facts.text_key[sources], trained)]
+    return found, source_of
 
 
 def _winners_of_texts(facts: Facts, rank: Numbers, alive: NDArray[np.bool_]) -> Numbers:
     """Return for each document the living one that has its text and stays; `NOBODY` where none lives.
 
-    It is an original where there is one, then the one that was annotated last, then one with labels, then the first in canonical
-    order.
+    It is an original where there is one, then the one that was annotated last, then the one of which people said most, then the
+    first in canonical order.
     """
     # Negated bit by bit, since the smallest number has no opposite: the latest first, what nobody annotated last.
-    order = np.lexsort((rank, facts.labels_key == 0, ~facts.annotated_at, facts.is_made, ~alive, facts.text_key))
+    order = np.lexsort((rank, ~facts.tells, ~facts.annotated_at, facts.is_made, ~alive, facts.text_key))
     keys = facts.text_key[order]
     starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.empty(0, np.int64)
     winners = np.repeat(order[starts], np.diff(np.r_[starts, len(keys)]))

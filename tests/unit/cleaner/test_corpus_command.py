@@ -122,14 +122,14 @@ def test_eighty_columns_hold_headings_in_a_line_and_all_that_is_told(terminal: T
 
 def test_one_text_with_two_labels_is_shown_with_both(terminal: Terminal):
     text = family(1)[0].text
-    newer = Document(document_id="newer", text=text, label="刑法", published_on=date(2020, 1, 1))
-    terminal.cleaner.clean([newer, Document(document_id="older", text=text, label="民法商法", labels=("合同",))])
+    newer = Document(document_id="newer", text=text, label="刑法", labels=("合同",), published_on=date(2020, 1, 1))
+    terminal.cleaner.clean([newer, Document(document_id="older", text=text, label="民法商法")])
     terminal.cleaner.cut()
     shown = terminal.output("removed", "--why", "--only", "label-conflict")
     assert "older (no date): label-conflict" in shown
     assert [line.strip() for line in shown.splitlines() if "labels:" in line] == [
-        "labels: 民法商法, 合同",
-        "labels: 刑法",
+        "labels: 民法商法",
+        "labels: 刑法, 合同",
     ]
 
 

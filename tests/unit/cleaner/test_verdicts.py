@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.corpus import Document
+from contracts.corpus import Document, Entity
 from services.cleaner.core.facts import NO_DATE, Facts, document_digests
 from services.cleaner.core.removed import reasons_of
 from services.cleaner.core.split import held_out_of
@@ -87,6 +87,34 @@ def test_what_lost_to_an_equal_text_with_other_labels_says_so():
     assert reasons == ["label-conflict", "duplicate", "label-conflict", "duplicate"]
 
 
+def test_of_equal_texts_the_one_that_is_labelled_most_is_kept():
+    entity = Entity(start=0, end=1, label="机关")
+    labels, label, entities, none = [
+        doc("甲", name, on=on) for name, on in zip("abcd", (NEW, OLD, None, NEW), strict=True)
+    ]
+    documents = [
+        labels.model_copy(update={"labels": ("刑法",)}),
+        label.model_copy(update={"label": "刑法"}),
+        entities.model_copy(update={"entities": (entity,)}),
+        none,
+    ]
+    assert decide(documents).kept.tolist() == [False, True, False, False]
+    assert decide(documents, left_out=[1]).kept.tolist() == [False, False, True, False]
+
+
+def test_other_labels_of_near_texts_and_other_entities_of_equal_ones_are_said():
+    entities = [Entity(start=0, end=end, label="机关") for end in (1, 2)]
+    documents = [
+        doc("甲乙", "kept", on=NEW).model_copy(update={"label": "刑法", "entities": entities[:1]}),
+        doc("甲乙", "other entities", on=OLD).model_copy(update={"label": "刑法", "entities": entities[1:]}),
+        doc("甲乙丙", "near", on=OLD).model_copy(update={"label": "民法"}),
+        doc("甲乙丁", "near too", on=OLD).model_copy(update={"label": "刑法"}),
+    ]
+    verdicts = decide(documents, near((0, 2, 0.8, True), (0, 3, 0.8, True)))
+    reasons = reasons_of(facts_of(documents), verdicts, np.flatnonzero(verdicts.lost_to != NOBODY))
+    assert reasons == ["label-conflict", "near-label-conflict", "near-duplicate"]
+
+
 def test_a_text_that_was_made_from_a_held_out_one_is_left_out_whatever_its_group():
     def made(name: str, original: str) -> Document:
         digest = sha256(original.encode()).hexdigest()
@@ -107,6 +135,9 @@ def test_a_text_that_was_made_from_a_held_out_one_is_left_out_whatever_its_group
     assert decide(documents, left_out=[0]).kept.tolist() == [False, True, True, True, True]
     assert decide([*documents, doc("甲", "also trained on", group=TRAINED)]).outcome[2] == Outcome.KEPT
     assert decide([made("a", "甲")]).kept.all()
+    # Made from what was made from it.
+    chain = [held_out, made("a", "甲"), made("b", "甲改"), made("c", "甲改改"), made("d", "乙改")]
+    assert decide(chain).kept.tolist() == [True, False, False, False, True]
 
 
 def test_a_made_text_stays_beside_what_it_is_near_and_loses_only_to_an_original_with_its_text():

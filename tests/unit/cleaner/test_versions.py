@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from uuid import UUID, uuid5
 
@@ -195,6 +196,19 @@ def test_made_texts_are_in_the_corpus_beside_their_originals(cleaner: Cleaner):
     assert (cleaned.num_new_documents, cleaned.num_near_duplicate_documents) == (1, 0)
     event, _ = cleaner.cut()
     assert {one.document_id for one in cleaner.documents(event)} == {"one", "made"}
+
+
+def test_a_made_text_that_is_left_out_takes_no_original_from_the_held_out_side(cleaner: Cleaner):
+    names = [f"law {number}" for number in range(99)]
+    held_out, trained = (next(name for name in names if is_held_out(name) is side) for side in (True, False))
+    original = Document(document_id="one", text=f"{TEXTS[0]}{TEXTS[1]}", group=held_out)
+    digest = sha256(original.text.encode()).hexdigest()
+    made = Document(document_id="made", text=f"{original.text}特此规定。", group=trained, augmented_from=digest)
+    cleaner.clean([original, made])
+    event, manifest = cleaner.cut()
+    assert [one.document_id for one in cleaner.documents(event)] == ["one"]
+    assert manifest.statistics.num_held_out == 1
+    assert manifest.statistics.removed == {"made-from-held-out": 1}
 
 
 def test_what_was_made_from_held_out_texts_is_not_restored_either(cleaner: Cleaner):
