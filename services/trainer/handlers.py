@@ -108,7 +108,7 @@ class Training:
 
     def _vectors(self, event: TokenizerReady) -> Digest | None:
         """Return the domain's newest word vectors. Those of this corpus version come later: they are learnt when all is quiet."""
-        if event.reused or self.settings.recipe.new_rows != "focus":
+        if event.reused or not self.settings.recipe.looks_at_word_vectors:
             return None
         learnt = latest_learnt(self.store, event.domain)
         return learnt.vectors_digest if learnt else None

@@ -49,7 +49,7 @@ RECIPE = Recipe()
 NUM_TERMS = 1_000
 MEASURED_AT = (0, 10, 20, 40)
 """Steps of 1,024 tokens; a small continued training has about so many."""
-WAYS = (Initialisation.FOCUS, Initialisation.MEAN, Initialisation.SCALED_MEAN)
+WAYS = (Initialisation.SCALED_FOCUS, Initialisation.FOCUS, Initialisation.MEAN, Initialisation.SCALED_MEAN)
 SYNONYMS = (
     ("过错", "过失"), ("罚款", "罚金"), ("配偶", "夫妻"), ("赔偿", "补偿"), ("工资", "劳动报酬"), ("出租", "租赁"),
     ("变更", "变动"), ("处罚", "处分"), ("终止", "解除"), ("监督", "监管"), ("被告人", "嫌疑人"), ("通知", "告知"),
@@ -99,6 +99,7 @@ def extension(num_tokens: int) -> None:
     print(f"  tokens of held-out text: {sizes[0]:,} -> {sizes[1]:,} ({sizes[1] / sizes[0] - 1:+.1%})")
     space = word_space(training, new)
     ways: dict[str, Callable[[], np.ndarray]] = {
+        "ours, scaled-focus with word vectors": lambda: transferred(before, plan, space=space),
         "ours, focus with word vectors": lambda: transferred(before, plan, how=Initialisation.FOCUS, space=space),
         **{f"ours, {how.value}": (lambda how=how: transferred(before, plan, how=how)) for how in WAYS},
         "random rows": lambda: transferred(before, plan, how=Initialisation.RANDOM),

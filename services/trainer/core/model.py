@@ -43,7 +43,7 @@ def with_vocabulary(
         parent: Not changed.
         plan: From the parent's tokenizer to the run's.
         how: What rows of new tokens begin with.
-        space: Vectors of tokens by their strings, for `focus`.
+        space: Vectors of tokens by their strings, for `focus` and `scaled-focus`.
     """
     rows = transferred(parent.model.embed_tokens.weight.detach().numpy(), plan, how=how, space=space)
     with torch.random.fork_rng(devices=[]):

@@ -32,8 +32,8 @@ class Recipe(BaseModel):
         batches_per_step: Micro-batches of an optimizer step.
         min_kept_share: A run with another tokenizer than the serving bundle's goes on from its weights if at least this share of
             the new vocabulary's tokens has a row there; below it, it starts from scratch.
-        new_rows: What rows of new tokens begin with, see `shared/lm/transfer.py`; `focus` looks at the domain's newest word
-            vectors too, where there are some.
+        new_rows: What rows of new tokens begin with, see `shared/lm/transfer.py`; `focus` and `scaled-focus` look at the
+            domain's newest word vectors too, where there are some.
         learning_rate: Peak, from scratch.
         continued_learning_rate: Peak, when continuing.
         warmup_share: Share of the budget over which the rate rises from nothing.
@@ -67,7 +67,7 @@ class Recipe(BaseModel):
     tokens_per_batch: Positive = 1_024
     batches_per_step: Positive = 1
     min_kept_share: Annotated[float, Field(ge=0, le=1)] = 0.5
-    new_rows: Literal["mean", "scaled-mean", "focus"] = "focus"
+    new_rows: Literal["mean", "scaled-mean", "focus", "scaled-focus"] = "scaled-focus"
     learning_rate: Rate = 4e-3
     continued_learning_rate: Rate = 5e-4
     warmup_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -80,6 +80,11 @@ class Recipe(BaseModel):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.2
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     seed: int = 20_250_101
+
+    @property
+    def looks_at_word_vectors(self) -> bool:
+        """Whether rows of new tokens begin by the domain's word vectors, where there are some."""
+        return self.new_rows in {"focus", "scaled-focus"}
 
     def model(self, vocab_size: int) -> ModelConfig:
         """Return the sizes of a fresh model."""

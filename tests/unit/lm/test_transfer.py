@@ -11,6 +11,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 
 from services.tokenizer_builder.core import bpe
 from shared.lm.transfer import (
+    DEFAULT,
     Initialisation,
     character_space,
     piece_means,
@@ -75,7 +76,7 @@ def test_a_rebuilt_tokenizer_keeps_the_rows_of_shared_tokens_wherever_their_ids_
 
 
 def test_new_rows_are_the_mean_of_their_pieces_and_if_asked_as_long_as_these(old, extended, rows):
-    plain = transfer_rows(rows, old, extended)
+    plain = transfer_rows(rows, old, extended, how=Initialisation.MEAN)
     stretched = transfer_rows(rows, old, extended, how=Initialisation.SCALED_MEAN)
     for term in TERMS:
         pieces = old.encode(term, add_special_tokens=False).ids
@@ -93,8 +94,8 @@ def test_a_special_token_has_no_pieces_and_begins_at_the_mean_of_all_rows(old, r
     new.add_special_tokens(["<mask>"])
     plan = plan_transfer(old, new)
     assert plan.pieces_N == ((),)
-    moved = transferred(rows, plan, how=Initialisation.MEAN)
-    np.testing.assert_allclose(moved[-1], rows.mean(axis=0), atol=1e-7)
+    for how in set(Initialisation) - {Initialisation.RANDOM}:
+        np.testing.assert_allclose(transferred(rows, plan, how=how)[-1], rows.mean(axis=0), atol=1e-7)
 
 
 def test_a_byte_level_vocabulary_that_grows_takes_over_the_pieces_of_its_text():
@@ -141,23 +142,31 @@ def test_an_empty_extension_is_the_same_matrix(old, rows):
     assert transfer_rows(rows, old, old).tobytes() == rows.tobytes()
 
 
-def test_focus_mixes_the_rows_of_tokens_that_the_given_space_finds_alike_with_those_of_the_pieces(old, extended, rows):
+def test_focus_mixes_the_rows_that_the_given_space_finds_alike_with_those_of_the_pieces_and_stretches_them_if_asked(
+    old, extended, rows
+):
     alike = {"规定": [1.0, 0.0], "行政": [0.0, 1.0], "部门": [0.1, 1.0], "劳动合同": [0.95, 0.05]}
     assert {"规定", "行政", "部门"} <= old.get_vocab().keys()
     space = {token: np.array(vector, dtype=np.float32) for token, vector in alike.items()}
-    plain = transfer_rows(rows, old, extended)
+    plain = transfer_rows(rows, old, extended, how=Initialisation.MEAN)
     moved = transfer_rows(rows, old, extended, how=Initialisation.FOCUS, space=space)
     own, alike_row = extended.token_to_id("劳动合同"), rows[old.token_to_id("规定")]
     np.testing.assert_allclose(moved[own], (plain[own] + alike_row) / 2, atol=1e-6)
     without = extended.token_to_id("外观设计")
     np.testing.assert_array_equal(moved[without], plain[without])
+    scaled = transfer_rows(rows, old, extended, space=space)
+    norm = np.linalg.norm(rows[old.encode("劳动合同", add_special_tokens=False).ids], axis=1).mean()
+    np.testing.assert_allclose(scaled[own], moved[own] / np.linalg.norm(moved[own]) * norm, rtol=1e-4)
+    np.testing.assert_array_equal(scaled[without], plain[without])
+    by_characters = [transfer_rows(rows, old, extended, how=how) for how in (DEFAULT, Initialisation.FOCUS)]
+    np.testing.assert_array_equal(*by_characters)
 
 
 def test_focus_without_a_space_goes_by_the_characters(old, extended):
     each_its_own = np.eye(old.get_vocab_size(), dtype=np.float32)
     new = extended.token_to_id("外观设计")
     focused = transfer_rows(each_its_own, old, extended, how=Initialisation.FOCUS)[new]
-    by_likeness = 2 * focused - transfer_rows(each_its_own, old, extended)[new]
+    by_likeness = 2 * focused - transfer_rows(each_its_own, old, extended, how=Initialisation.MEAN)[new]
     weights = dict(zip(sorted(old.get_vocab(), key=old.get_vocab().get), by_likeness, strict=True))
     assert sum(weights.values()) == pytest.approx(1.0, abs=1e-5)
     shared = {token for token in weights if set(token) & set("外观设计")}

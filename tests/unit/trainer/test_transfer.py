@@ -106,7 +106,7 @@ def test_a_run_with_an_extended_tokenizer_goes_on_from_the_parent_and_says_how(
     assert second.transfer.parent_tokenizer_digest == world.tokenizer
     assert (second.transfer.num_kept, second.transfer.num_dropped) == (old.get_vocab_size(), 0)
     assert second.transfer.num_added == extended.get_vocab_size() - old.get_vocab_size() > 0
-    assert (second.transfer.initialisation, second.transfer.vectors_digest) == ("focus", None)
+    assert (second.transfer.initialisation, second.transfer.vectors_digest) == ("scaled-focus", None)
     rows = load_file(tmp_path / "out" / bundle.WEIGHTS)["model.embed_tokens.weight"]
     assert len(rows) == extended.get_vocab_size()
     answers = BundleSession(tmp_path / "out").classify(ARTICLES["刑法"])
