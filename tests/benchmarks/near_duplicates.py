@@ -37,6 +37,7 @@ from tests.benchmarks.near_quality import (
     bar,
     cleaned,
     ranks,
+    show_even,
     show_flags,
     show_guard,
     show_guard_costs,
@@ -161,6 +162,7 @@ def main() -> None:
     truth = near_pairs(texts, THRESHOLD)
     print(f"{len(truth.later):,} pairs of an exact similarity of {THRESHOLD} or more")
     show_quality(texts, truth)
+    show_even(articles, SEED)
     beside_peers(texts, truth)
     show_guard(texts, truth)
     show_guard_costs(generator, chosen)

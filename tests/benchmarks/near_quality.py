@@ -1,5 +1,6 @@
 """How well the near-duplicate index finds what is near, and what its guard lets go; the truths are exact."""
 
+import random
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,12 +15,17 @@ from services.cleaner.core.near.sketch import mixed
 from services.cleaner.settings import CleaningRules
 from tests.benchmarks.corpus_generator import CorpusGenerator, Made
 from tests.benchmarks.exact_similarity import NearPairs
+from tests.unit.cleaner.near.made import jaccard, mistyped
 from tests.unit.cleaner.near.oracle import differences_that_count
 
 SURE: Final = 0.75
 BAR_RECALL: Final = 0.95
 BAR_PRECISION: Final = 0.95
 BAR_SURE_RECALL: Final = 0.985
+LEAST_EVEN: Final = 0.5
+NUM_EVEN_TRIED: Final = 20_000
+MOST_MISTYPED: Final = 0.12
+"""Share of characters: three times as many 3-grams are others."""
 EDITS: Final = ("mistyped", "marked up", "reordered", "cut", "copied")
 """What changes a text without meaning to change its law."""
 
@@ -55,6 +61,35 @@ def show_quality(texts: Sequence[str], truth: NearPairs) -> None:
     print(
         f"  recall {bar(recall, BAR_RECALL)}, precision {bar(precision, BAR_PRECISION)}, sure {bar(sure, BAR_SURE_RECALL)}"
     )
+
+
+def show_even(articles: Sequence[str], seed: int) -> None:
+    """Print the same of pairs whose similarity is spread evenly from 0.5 to 1: far more near the threshold than a corpus has."""
+    pairs = even_pairs(articles, seed)
+    edges = add(NearIndex(), [text for one, other, _ in pairs for text in (one, other)], with_guard=False)
+    found = set(zip(edges.other.tolist(), edges.number.tolist(), strict=True))
+    flags = np.array([(2 * at, 2 * at + 1) in found for at in range(len(pairs))])
+    jaccards = np.array([similarity for _, _, similarity in pairs])
+    recall, precision = flags[jaccards >= THRESHOLD].mean(), (jaccards >= THRESHOLD)[flags].mean()
+    sure = flags[jaccards >= SURE].mean()
+    print(f"{len(pairs):,} pairs spread evenly over similarities of {LEAST_EVEN} to 1:")
+    print(
+        f"  recall {recall:.4f} {bar(recall, BAR_RECALL)}, precision {precision:.4f} {bar(precision, BAR_PRECISION)}, "
+        f"sure {sure:.4f} {bar(sure, BAR_SURE_RECALL)}"
+    )
+
+
+def even_pairs(articles: Sequence[str], seed: int) -> list[tuple[str, str, float]]:
+    """Return pairs of an article and a mistyped copy with their exact similarity, as many in each class of 0.05."""
+    rng = random.Random(seed)
+    classes: dict[int, list[tuple[str, str, float]]] = {}
+    for article in rng.sample(list(articles), min(len(articles), NUM_EVEN_TRIED)):
+        copy = mistyped(article, rng, rng.uniform(0, MOST_MISTYPED))
+        similarity = jaccard(article, copy)
+        if LEAST_EVEN <= similarity < 1:
+            classes.setdefault(int(similarity * 20), []).append((article, copy, similarity))
+    fewest = min(len(pairs) for pairs in classes.values())
+    return [pair for key in sorted(classes) for pair in classes[key][:fewest]]
 
 
 def show_flags(name: str, flags: NDArray[np.bool_], truth: NearPairs) -> tuple[float, float, float]:
