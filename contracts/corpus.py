@@ -122,6 +122,8 @@ class BatchStatistics(Contract):
         num_distinct_bigrams: and how many different ones, estimated; of several batches, the sum of each one's.
         num_compared_bigrams: Pairs that were compared with those of the domain's accepted batches before,
         num_known_bigrams: and how many of them these have.
+        num_compared_texts: Texts that are long enough to be compared so one by one,
+        num_unlike_texts: and those of them of whose pairs the domain has less than 60 %.
     """
 
     num_documents: int = 0
@@ -141,6 +143,8 @@ class BatchStatistics(Contract):
     num_distinct_bigrams: int = 0
     num_compared_bigrams: int = 0
     num_known_bigrams: int = 0
+    num_compared_texts: int = 0
+    num_unlike_texts: int = 0
 
     @property
     def relevance(self) -> float | None:

@@ -72,6 +72,8 @@ class HoldRules(Group):
     """Documents whose text the batch holds before."""
     min_relevance: Share = 0.6
     """Least share of its pairs of neighbouring characters that the domain had before."""
+    max_unlike: Share = 0.1
+    """Texts of which the domain had less than 60 % of the pairs: another domain's among its own."""
     num_deviations: Annotated[float, Field(ge=0)] = 4.0
     """A distance is far only if it also lies so many standard deviations above those of the batches before."""
 

@@ -23,7 +23,7 @@ OPTIONAL = {
     "BatchStatistics": {
         "num_documents", "num_chars", "length_counts", "script_chars", "character_counts", "languages", "labels", "sources",
         "licences", "num_dated", "num_fresh", "num_repeated", "num_known", "num_bigrams", "num_distinct_bigrams",
-        "num_compared_bigrams", "num_known_bigrams",
+        "num_compared_bigrams", "num_known_bigrams", "num_compared_texts", "num_unlike_texts",
     },
     "TokenizerReady": {
         "decision", "reason", "parent_tokenizer_digest", "num_new_tokens", "lexicon_digest", "report_digest",

@@ -122,6 +122,8 @@ def distances(statistics: BatchStatistics, reference: Reference, rules: HoldRule
         if statistics.relevance is not None:
             found["relevance"] = 1 - statistics.relevance
         found["characters"] = divergence(statistics.character_counts, total.character_counts)
+    if statistics.num_compared_texts >= rules.min_batch_documents:
+        found["mixture"] = statistics.num_unlike_texts / statistics.num_compared_texts
     if sum(statistics.labels.values()) >= rules.min_batch_documents and total.labels:
         found["labels"] = divergence_of_names(statistics.labels, total.labels)
     return found
@@ -209,6 +211,7 @@ def _distant(statistics: BatchStatistics, reference: Reference, rules: HoldRules
         "characters": rules.max_character_distance,
         "relevance": 1 - rules.min_relevance,
         "labels": rules.max_label_distance,
+        "mixture": rules.max_unlike,
     }
     says_little = sum(statistics.labels.values()) < rules.min_labels_ratio * reference.mean_size
     for name, distance in distances(statistics, reference, rules).items():
@@ -234,6 +237,9 @@ def _told(name: str, statistics: BatchStatistics, reference: Reference) -> str:
             return f"; {_largest(statistics.script_chars)}, of the domain {_largest(total.script_chars)}"
         case "relevance":
             return f"; {statistics.relevance:.0%} of its pairs of neighbouring characters are known in the domain"
+        case "mixture":
+            unlike, compared = statistics.num_unlike_texts, statistics.num_compared_texts
+            return f"; {unlike:,} of {compared:,} texts have few of their pairs of characters in common with the domain"
         case "labels":
             return f"; {_largest(statistics.labels)}, of the domain {_largest(total.labels)}"
         case _:

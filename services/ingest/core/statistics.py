@@ -86,6 +86,8 @@ def statistics_of(records: Sequence[Record], *, today: date, pairs: PairCount | 
         num_distinct_bigrams=pairs.num_distinct,
         num_compared_bigrams=pairs.num_compared,
         num_known_bigrams=pairs.num_known,
+        num_compared_texts=pairs.num_compared_texts,
+        num_unlike_texts=pairs.num_unlike_texts,
     )
 
 
@@ -154,6 +156,8 @@ def _merged(one: BatchStatistics, other: BatchStatistics) -> BatchStatistics:
         num_distinct_bigrams=one.num_distinct_bigrams + other.num_distinct_bigrams,
         num_compared_bigrams=one.num_compared_bigrams + other.num_compared_bigrams,
         num_known_bigrams=one.num_known_bigrams + other.num_known_bigrams,
+        num_compared_texts=one.num_compared_texts + other.num_compared_texts,
+        num_unlike_texts=one.num_unlike_texts + other.num_unlike_texts,
     )
 
 

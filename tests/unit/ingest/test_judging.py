@@ -173,6 +173,24 @@ def test_a_huge_batch_is_held_and_a_large_one_where_sizes_vary_is_not() -> None:
     assert isinstance(judge(huge, varied, RULES), Accepted)
 
 
+@pytest.mark.parametrize(("num_foreign", "is_held"), [(0, False), (12, False), (60, True)])
+def test_a_batch_is_held_where_a_part_of_its_texts_is_foreign(num_foreign: int, is_held: bool) -> None:
+    """Its sums are near enough to the domain's; its texts one by one are not."""
+    texts = [one.text for one in statutes().first[:300]]
+    characters = sorted({character for text in texts for character in text if character >= "一"})
+    rng = random.Random(3)
+    foreign_texts = ["".join(rng.choices(characters, k=80)) for _ in range(num_foreign)]
+    known = known_pairs(np.empty(0, dtype=np.uint32))
+    pairs = PairCount(known)
+    statistics_of([record_of_document(one) for one in statutes().first], today=TODAY, pairs=pairs)
+    known[pairs.new_cells] = True
+    found = statistics_of(with_texts([*texts, *foreign_texts]), today=TODAY, pairs=PairCount(known))
+    verdict = judge(found, after_the_demo(), RULES)
+    assert [reason.partition(":")[0] for reason in getattr(verdict, "reasons", ())] == ["mixture"] * is_held
+    if isinstance(verdict, Held):
+        assert f"{num_foreign} of" in verdict.reasons[0]
+
+
 def test_an_irrelevant_batch_is_held() -> None:
     usual = statistics_of(with_texts(one.text for one in statutes().first[:300]), today=TODAY)
     odd = usual.model_copy(update={"num_compared_bigrams": 100, "num_known_bigrams": 45})
