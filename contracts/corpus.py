@@ -226,6 +226,22 @@ class BatchCleaned(Event):
         return self.num_duplicate_documents - self.num_near_duplicate_documents
 
 
+class CorpusAmended(Event):
+    """Somebody changed what the next version of a corpus holds, without sending documents.
+
+    Attributes:
+        causation_id: The `release-changed` event that speaks against batches; None: a person's order, or a cleaner's start, which
+            says again what is open.
+        order: What was done: documents came back, a batch was left out or put back; `said-again` by a cleaner that starts.
+        num_pending_documents: New documents of the domain that no version holds, now.
+        is_changed: Whether the next version would differ from the latest by what was restored, left out or put back.
+    """
+
+    order: Literal["restore", "quarantine", "put-back", "said-again"]
+    num_pending_documents: Annotated[int, Field(ge=0)]
+    is_changed: bool
+
+
 class CorpusVersioned(Event):
     """A corpus version was cut: from here on one trace leads to a release."""
 

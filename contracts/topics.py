@@ -6,7 +6,14 @@ a domain on all its topics. The one exception is a topic that is `spread`: any m
 
 from dataclasses import dataclass
 
-from contracts.corpus import BatchCleaned, BatchPrepared, BatchReceived, CorpusVersioned, DocumentsSubmitted
+from contracts.corpus import (
+    BatchCleaned,
+    BatchPrepared,
+    BatchReceived,
+    CorpusAmended,
+    CorpusVersioned,
+    DocumentsSubmitted,
+)
 from contracts.envelope import Event
 from contracts.evaluation import ModelEvaluated
 from contracts.monitoring import AlertChanged, TrafficObserved
@@ -91,6 +98,11 @@ BATCH_CLEANED = Topic(
     producers=("cleaner",), consumers=("monitor",), why="what a batch added to the corpus",
     keepers=("monitor",),
 )  # fmt: skip
+CORPUS_AMENDED = Topic(
+    name="corpus-amended-v1", event=CorpusAmended, retention_h=7 * DAY_H,
+    producers=("cleaner",), consumers=("monitor",), why="documents were restored, or a batch left out or put back",
+    keepers=("monitor",),
+)  # fmt: skip
 TRAINING_REQUESTED = Topic(
     name="training-requested-v1", event=TrainingRequested, retention_h=7 * DAY_H,
     producers=("monitor",), consumers=("cleaner", "monitor"), why="cut a corpus version now", signed=True,
@@ -172,8 +184,8 @@ OTLP_LOGS = Topic(
 )  # fmt: skip
 
 EVENT_TOPICS = (
-    DOCUMENTS_SUBMITTED, BATCH_RECEIVED, BATCH_PREPARED, BATCH_CLEANED, TRAINING_REQUESTED, CORPUS_VERSIONED, TOKENIZER_READY,
-    TRAINING_PROGRESSED, MODEL_TRAINED, MODEL_EVALUATED, RELEASE_REQUESTED, RELEASE_CHANGED, BUNDLE_LOADED,
+    DOCUMENTS_SUBMITTED, BATCH_RECEIVED, BATCH_PREPARED, BATCH_CLEANED, CORPUS_AMENDED, TRAINING_REQUESTED, CORPUS_VERSIONED,
+    TOKENIZER_READY, TRAINING_PROGRESSED, MODEL_TRAINED, MODEL_EVALUATED, RELEASE_REQUESTED, RELEASE_CHANGED, BUNDLE_LOADED,
     BUNDLE_REJECTED, TRAFFIC_OBSERVED, ALERT_CHANGED,
 )  # fmt: skip
 OTLP_TOPICS = (OTLP_SPANS, OTLP_METRICS, OTLP_LOGS)

@@ -2,7 +2,14 @@
 
 from functools import singledispatch
 
-from contracts.corpus import BatchCleaned, BatchPrepared, BatchReceived, CorpusVersioned, DocumentsSubmitted
+from contracts.corpus import (
+    BatchCleaned,
+    BatchPrepared,
+    BatchReceived,
+    CorpusAmended,
+    CorpusVersioned,
+    DocumentsSubmitted,
+)
 from contracts.envelope import Event
 from contracts.evaluation import ModelEvaluated
 from contracts.monitoring import AlertChanged
@@ -46,6 +53,20 @@ def _(event: BatchCleaned) -> str:
         f"{event.num_new_documents:,} new, {event.num_verbatim_documents:,} known word for word, {near}"
         f"{event.num_rejected_documents:,} rejected{why}{masked}"
     )
+
+
+@summary.register
+def _(event: CorpusAmended) -> str:
+    what = {
+        "restore": "documents were restored",
+        "quarantine": "batches were left out",
+        "put-back": "a batch was put back",
+        "said-again": "as it was left",
+    }[event.order]
+    differs = (
+        "the next version differs from the latest" if event.is_changed else "nothing that the latest version lacks"
+    )
+    return f"{what}: {differs}, {event.num_pending_documents:,} documents wait"
 
 
 @summary.register

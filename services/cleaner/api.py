@@ -18,9 +18,10 @@ from contracts.corpus_api import (
     RestoreRequest,
 )
 from contracts.envelope import Domain
-from contracts.topics import BATCH_CLEANED
+from contracts.topics import BATCH_CLEANED, CORPUS_AMENDED
 from services.cleaner.core.removed import Stage
 from services.cleaner.orders import Orders
+from services.cleaner.versions import Versions
 from services.cleaner.views import CorpusViews, RemovedFilter
 from shared.bus import Bus
 from shared.clock import Clock
@@ -71,7 +72,9 @@ def reading(*, views: CorpusViews, lock: asyncio.Lock) -> APIRouter:
     return routes
 
 
-def ordering(bus: Bus, *, orders: Orders, lock: asyncio.Lock, clock: Clock, operator: OperatorSettings) -> APIRouter:
+def ordering(
+    bus: Bus, *, orders: Orders, versions: Versions, lock: asyncio.Lock, clock: Clock, operator: OperatorSettings
+) -> APIRouter:
     """Return the endpoints for the operator."""
     routes = APIRouter(prefix="/v1/domains/{domain}/corpus", tags=["corpus"])
 
@@ -82,8 +85,10 @@ def ordering(bus: Bus, *, orders: Orders, lock: asyncio.Lock, clock: Clock, oper
             number, said = await asyncio.to_thread(
                 orders.restore, domain, request.removed_ids, reason=request.reason, now=clock.now()
             )
+            amendment = await asyncio.to_thread(versions.amendment, domain, "restore", None, now=clock.now())
         for event in said:
             await bus.publish(BATCH_CLEANED, event)
+        await bus.publish(CORPUS_AMENDED, amendment)
         log.warning(
             "documents restored by the operator",
             extra={"domain": domain, "num_documents": number, "reason": request.reason, "ids": request.removed_ids},
@@ -98,6 +103,8 @@ def ordering(bus: Bus, *, orders: Orders, lock: asyncio.Lock, clock: Clock, oper
         async with lock:
             number = await asyncio.to_thread(orders.quarantine, domain, batch_id)
             left_out = await asyncio.to_thread(_quarantined, orders, domain)
+            amendment = await asyncio.to_thread(versions.amendment, domain, "quarantine", None, now=clock.now())
+        await bus.publish(CORPUS_AMENDED, amendment)
         _tell("batch quarantined by the operator", domain, batch_id, order, number)
         return left_out
 
@@ -109,6 +116,8 @@ def ordering(bus: Bus, *, orders: Orders, lock: asyncio.Lock, clock: Clock, oper
         async with lock:
             number = await asyncio.to_thread(orders.put_back, domain, batch_id)
             left_out = await asyncio.to_thread(_quarantined, orders, domain)
+            amendment = await asyncio.to_thread(versions.amendment, domain, "put-back", None, now=clock.now())
+        await bus.publish(CORPUS_AMENDED, amendment)
         _tell("batch put back by the operator", domain, batch_id, order, number)
         return left_out
 

@@ -71,7 +71,7 @@ def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> Fa
     )
     orders = Orders(store=store, ledger=ledger, cleaning=cleaning)
     app.include_router(api.reading(views=CorpusViews(store=store, ledger=ledger), lock=lock))
-    app.include_router(api.ordering(bus, orders=orders, lock=lock, clock=clock, operator=settings))
+    app.include_router(api.ordering(bus, orders=orders, versions=versions, lock=lock, clock=clock, operator=settings))
     return app
 
 

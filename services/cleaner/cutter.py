@@ -9,8 +9,9 @@ from aiokafka.errors import KafkaError
 from faststream.exceptions import IncorrectState
 from opentelemetry.context import Context
 
+from contracts.corpus import CorpusAmended
 from contracts.envelope import Domain
-from contracts.topics import BATCH_CLEANED, CORPUS_VERSIONED
+from contracts.topics import BATCH_CLEANED, CORPUS_AMENDED, CORPUS_VERSIONED
 from services.cleaner.core.cut import Cut, Decision, NothingNew, Request, Wait
 from services.cleaner.ledger import Version
 from services.cleaner.versions import Versions
@@ -74,10 +75,20 @@ class Cutter:
         async with self._lock:
             batches = await asyncio.to_thread(self._versions.to_say_of_batches_at_start, self._clock.now())
             versions = await asyncio.to_thread(self._versions.to_announce_at_start)
+            amendments = await self._amendments()
         for event, traceparent in batches:
             await self._bus.publish(BATCH_CLEANED, event, traceparent=traceparent)
         for version in versions:
             await self._announce(version)
+        for amendment in amendments:
+            await self._bus.publish(CORPUS_AMENDED, amendment)
+
+    async def _amendments(self) -> list[CorpusAmended]:
+        try:
+            return await asyncio.to_thread(self._versions.to_say_of_amendments_at_start, self._clock.now())
+        except PermanentError:
+            log.exception("not said at the start which corpora were amended")
+            return []
 
     async def tick(self) -> None:
         """Do what is due; what the broker cannot be told now is told at a later tick."""

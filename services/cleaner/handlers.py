@@ -12,7 +12,14 @@ from contracts.corpus import BatchPrepared, BatchReceived
 from contracts.envelope import Domain
 from contracts.release import ReleaseChanged
 from contracts.telemetry import DOCUMENT_CLEANED
-from contracts.topics import BATCH_CLEANED, BATCH_PREPARED, BATCH_RECEIVED, RELEASE_CHANGED, TRAINING_REQUESTED
+from contracts.topics import (
+    BATCH_CLEANED,
+    BATCH_PREPARED,
+    BATCH_RECEIVED,
+    CORPUS_AMENDED,
+    RELEASE_CHANGED,
+    TRAINING_REQUESTED,
+)
 from contracts.training import TrainingRequested
 from services.cleaner.adapters import mark_cleaned
 from services.cleaner.batches import BatchCleaning, outcomes
@@ -66,10 +73,18 @@ def register(
                 cleaning.ledger.add_request, request, domain=event.domain, batch_ids=event.batch_ids
             )
 
+    async def say_quarantined(event: ReleaseChanged) -> None:
+        async with lock:
+            amendment = await asyncio.to_thread(
+                versions.amendment, event.domain, "quarantine", event.event_id, now=clock.now()
+            )
+        await bus.publish(CORPUS_AMENDED, amendment)
+
     async def on_release_changed(event: ReleaseChanged) -> None:
         async with lock:
             num_quarantined = await asyncio.to_thread(versions.quarantine, event)
         if num_quarantined:
+            await say_quarantined(event)
             log.warning(
                 "batches quarantined: only a bundle of bad quality was trained on them",
                 extra={"domain": event.domain, "bundle": event.bundle_digest, "num_batches": num_quarantined},

@@ -326,11 +326,17 @@ class Ledger:
                 [(str(batch_id),) for batch_id in batch_ids],
             ).rowcount
 
-    def put_back(self, batch_ids: Iterable[UUID]) -> int:
-        """Take batches out of quarantine, as if they were new; return how many were in it."""
+    def put_back(self, batch_ids: Iterable[UUID], *, as_new: bool = True) -> int:
+        """Take batches out of quarantine; return how many were in it.
+
+        Args:
+            batch_ids: Which.
+            as_new: The latest version lacks them: what they hold waits for the next one.
+        """
+        corpus_digest = "NULL" if as_new else "corpus_digest"
         with self._transaction():
             return self._db.executemany(
-                "UPDATE batches SET quarantined = 0, corpus_digest = NULL WHERE batch_id = ? AND quarantined",
+                f"UPDATE batches SET quarantined = 0, corpus_digest = {corpus_digest} WHERE batch_id = ? AND quarantined",  # noqa: S608 one of two constants
                 [(str(batch_id),) for batch_id in batch_ids],
             ).rowcount
 

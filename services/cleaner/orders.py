@@ -13,7 +13,7 @@ from services.cleaner.batches import BatchCleaning
 from services.cleaner.core.removed import Stage
 from services.cleaner.ledger import CleanedBatch, Ledger
 from shared.artifacts import ArtifactStore
-from shared.corpus import DIGEST
+from shared.corpus import DIGEST, read_manifest
 from shared.errors import RequestRefused
 from shared.shards import SCHEMA, read_table
 
@@ -72,9 +72,18 @@ class Orders:
 
         Raises:
             RequestRefused: 404, there is no such batch.
+            ArtifactMissing: The manifest of the latest version is gone.
         """
         self._check_known(domain, batch_id)
-        return self.ledger.put_back([batch_id])
+        return self.ledger.put_back([batch_id], as_new=not self._is_in_latest(domain, batch_id))
+
+    def _is_in_latest(self, domain: str, batch_id: UUID) -> bool:
+        latest = self.ledger.latest_version(domain)
+        if latest is None:
+            return False
+        return any(
+            batch.batch_id == batch_id for batch in read_manifest(self.store, latest.event.corpus_digest).batches
+        )
 
     def _check_known(self, domain: str, batch_id: UUID) -> None:
         if all(batch.batch_id != batch_id for batch in self.ledger.batches(domain)):

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
+from typing import Literal
+from uuid import UUID, uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.corpus import BatchCleaned
+from contracts.corpus import BatchCleaned, CorpusAmended
 from contracts.release import ReleaseChanged
 from services.cleaner.adapters import is_decided, point_at_latest
 from services.cleaner.core.cut import Decision, Pending, Request, announcement, decide, new_batches
@@ -64,16 +66,50 @@ class Versions:
         return decide(pending, requests, now, self.rules)
 
     def _is_changed(self, domain: str) -> bool:
-        """Whether people took a batch out that the last version holds, or restored a document since."""
+        """Whether a batch is out that the last version holds, or back that it left out, or a document was restored since."""
         version = self.ledger.latest_version(domain)
         if version is None:
             return False
+        manifest = read_manifest(self.store, version.event.corpus_digest)
         left_out = self.ledger.quarantined(domain)
-        if left_out and left_out & {
-            batch.batch_id for batch in read_manifest(self.store, version.event.corpus_digest).batches
-        }:
+        held, was_left_out = {batch.batch_id for batch in manifest.batches}, set(manifest.quarantined_batch_ids)
+        if left_out & held or was_left_out - left_out:
             return True
         return self.ledger.has_restored(domain, since=version.event.occurred_at)
+
+    def amendment(
+        self,
+        domain: str,
+        order: Literal["restore", "quarantine", "put-back", "said-again"],
+        cause: UUID | None,
+        *,
+        now: datetime,
+    ) -> CorpusAmended:
+        """Return what is said of a change that came without documents.
+
+        Args:
+            domain: Whose corpus it is.
+            order: What was done.
+            cause: The event that led to it, if one did.
+            now: When it was done.
+
+        Raises:
+            ArtifactMissing: The manifest of the latest version is gone.
+        """
+        return CorpusAmended(
+            event_id=uuid4(),
+            causation_id=cause,
+            occurred_at=now,
+            domain=domain,
+            order=order,
+            num_pending_documents=self.ledger.num_pending(domain),
+            is_changed=self._is_changed(domain),
+        )
+
+    def to_say_of_amendments_at_start(self, now: datetime) -> list[CorpusAmended]:
+        """Return word of every domain whose latest version is amended: a crash may have come between an order and its event."""
+        said = [self.amendment(domain, "said-again", None, now=now) for domain in self.ledger.domains_with_versions()]
+        return [amendment for amendment in said if amendment.is_changed]
 
     def cut(self, domain: str, request: Request | None, *, now: datetime, traceparent: str | None) -> Version:
         """Write the next version of a domain and remember it as cut, not yet announced; return the one that has its number.

@@ -47,7 +47,8 @@ def routes(bus: Bus, monitor: Monitor, store: TelemetryStore, *, clock: Clock, o
         known = monitor.domain(request.domain)
         if not has_anything_new(known, request.batch_ids):
             raise RequestRefused(
-                409, "nothing-new", "Nothing new to train on", f"no new document of {request.domain} waits or is under way",
+                409, "nothing-new", "Nothing new to train on",
+                f"no new document of {request.domain} waits or is under way, and nothing was restored, left out or put back",
                 next_step="plumb ingest FILE...; `plumb status` shows how many documents wait",
             )  # fmt: skip
         event = TrainingRequested(

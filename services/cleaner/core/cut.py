@@ -24,7 +24,7 @@ class Pending:
     Attributes:
         last_change_at: When the last batch was cleaned, or the daemon started, whichever is later.
         oldest_at: When the batch was cleaned that waits longest, if one waits.
-        is_changed: People restored or took out something that the last version has otherwise. Who asks for a version gets it.
+        is_changed: Something was restored, left out or put back since the last version. Who asks for a version gets it.
     """
 
     num_documents: int

@@ -15,7 +15,7 @@ from contracts.api import (
     StageStatus,
     TrafficStatus,
 )
-from contracts.corpus import BatchCleaned, BatchPrepared, BatchReceived, CorpusVersioned
+from contracts.corpus import BatchCleaned, BatchPrepared, BatchReceived, CorpusAmended, CorpusVersioned
 from contracts.envelope import Digest, Domain, Event
 from contracts.evaluation import ModelEvaluated, Score
 from contracts.monitoring import AlertChanged, AlertState
@@ -40,7 +40,7 @@ KeyT = TypeVar("KeyT")
 STAGES: tuple[tuple[str, tuple[EventClass, ...]], ...] = (
     ("ingest", (BatchReceived,)),
     ("cleaner", (BatchPrepared, BatchCleaned)),
-    ("corpus", (CorpusVersioned,)),
+    ("corpus", (CorpusAmended, CorpusVersioned)),
     ("tokenizer-builder", (TokenizerReady,)),
     ("trainer", (TrainingProgressed, ModelTrained)),
     ("evaluator", (ModelEvaluated,)),
@@ -113,9 +113,12 @@ def mesh_status(
 
 
 def has_anything_new(domain: DomainView, batch_ids: tuple[UUID, ...]) -> bool:
-    """Whether a corpus version could hold anything new: documents that wait, or a batch that is not known to be cleaned."""
+    """Whether a corpus version could differ from the latest.
+
+    Documents wait, or a batch is not known to be cleaned, or somebody restored documents, left a batch out or put one back.
+    """
     unknown = set(batch_ids).difference(domain.cleaned_batches)
-    return bool(_num_pending(domain) or domain.batches_under_way or unknown)
+    return bool(_num_pending(domain) or domain.batches_under_way or unknown or _is_amended(domain))
 
 
 def _with_received(domain: DomainView, batch_id: UUID) -> DomainView:
@@ -190,10 +193,19 @@ def missing(domain: DomainView) -> str:
 
 
 def _num_pending(domain: DomainView) -> int:
-    cleaned, version = _last(domain, BatchCleaned), _last(domain, CorpusVersioned)
-    if cleaned is None or (version is not None and version.occurred_at >= cleaned.occurred_at):
-        return 0
-    return cleaned.num_pending_documents
+    told = [event for event in (_last(domain, BatchCleaned), _last(domain, CorpusAmended)) if event is not None]
+    since = [event for event in told if not _is_in_a_version(domain, event)]
+    return max(since, key=_rank).num_pending_documents if since else 0
+
+
+def _is_amended(domain: DomainView) -> bool:
+    amended = _last(domain, CorpusAmended)
+    return amended is not None and amended.is_changed and not _is_in_a_version(domain, amended)
+
+
+def _is_in_a_version(domain: DomainView, event: Event) -> bool:
+    version = _last(domain, CorpusVersioned)
+    return version is not None and version.occurred_at >= event.occurred_at
 
 
 def _under_way(domain: DomainView) -> str | None:

@@ -13,7 +13,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage, TestKafkaBroker
 
 from contracts.corpus import BatchReceived, Document
 from contracts.envelope import Event
-from contracts.topics import BATCH_CLEANED, BATCH_RECEIVED, CORPUS_VERSIONED, Topic
+from contracts.topics import BATCH_CLEANED, BATCH_RECEIVED, CORPUS_AMENDED, CORPUS_VERSIONED, Topic
 from services.cleaner import handlers
 from services.cleaner.batches import BatchCleaning
 from services.cleaner.core.cleaning import DomainLanguage
@@ -135,7 +135,7 @@ async def running(
         handlers.register(bus, telemetry, cleaning=cleaning, versions=versions, lock=lock, clock=clock, owns=owns)
         cleaner = Cleaner(store, ledger, clock, bus, user, cutter, others, cleaning)
         sink = KafkaBroker()
-        for topic in (BATCH_CLEANED, CORPUS_VERSIONED):
+        for topic in (BATCH_CLEANED, CORPUS_AMENDED, CORPUS_VERSIONED):
             listen(sink, topic, cleaner.said)
         async with TestKafkaBroker(bus.broker, user.broker, sink):
             yield cleaner

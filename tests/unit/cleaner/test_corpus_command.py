@@ -6,8 +6,9 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import uvicorn
@@ -16,7 +17,8 @@ from pydantic import SecretStr
 from rich.cells import cell_len
 from typer.testing import CliRunner, Result
 
-from contracts.corpus import BatchCleaned, Document
+from contracts.corpus import BatchCleaned, CorpusAmended, Document
+from contracts.envelope import Event
 from services.cleaner import api
 from services.cleaner.orders import Orders
 from services.cleaner.views import CorpusViews
@@ -28,16 +30,20 @@ from shared.settings import OperatorSettings
 from tests.unit.cleaner.test_versions import NOW, TEXTS, Cleaner, cleaner_in, family
 
 TOKEN = "operator"
+EventT = TypeVar("EventT", bound=Event)
 
 
 class Said:
     """Stands where the broker is, and keeps what is sent."""
 
     def __init__(self) -> None:
-        self.events: list[BatchCleaned] = []
+        self.events: list[Event] = []
 
-    async def publish(self, _: object, event: BatchCleaned) -> None:
+    async def publish(self, _: object, event: Event) -> None:
         self.events.append(event)
+
+    def of(self, kind: type[EventT]) -> list[EventT]:
+        return [event for event in self.events if isinstance(event, kind)]
 
 
 class Terminal:
@@ -73,7 +79,9 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     app.include_router(api.reading(views=CorpusViews(store=cleaner.store, ledger=cleaner.ledger), lock=lock))
     orders = Orders(store=cleaner.store, ledger=cleaner.ledger, cleaning=cleaner.cleaning)
     operator = OperatorSettings(operator_token=SecretStr(TOKEN))
-    app.include_router(api.ordering(said, orders=orders, lock=lock, clock=FakeClock(NOW), operator=operator))
+    app.include_router(
+        api.ordering(said, orders=orders, versions=cleaner.versions, lock=lock, clock=FakeClock(NOW), operator=operator)
+    )
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -144,7 +152,7 @@ def test_what_was_removed_is_shown_with_its_reason_and_comes_back(terminal: Term
     assert len(ids) == 3
     assert "3 documents come back" in terminal.output("restore", *ids, "--reason", "the lawyers want them")
     assert "0 documents come back" in terminal.output("restore", *ids)
-    assert [event.num_documents for event in terminal.said.events] == [1]
+    assert [event.num_documents for event in terminal.said.of(BatchCleaned)] == [1]
     after = documents_of(terminal.cleaner)
     assert {document.document_id for document in after} - {document.document_id for document in before} >= {"stars"}
     assert len(after) == len(before) + 3
@@ -187,6 +195,17 @@ def test_a_batch_is_left_out_and_put_back_by_the_operator_only(terminal: Termina
     assert len(documents_of(terminal.cleaner)) == 1
     nobody = "00000000-0000-0000-0000-000000000001"
     assert nobody in str(terminal.fails("quarantine", nobody))
+
+
+def test_orders_say_whether_the_next_version_differs(terminal: Terminal):
+    batch_id = str(terminal.cleaner.clean(family(1)).batch_id)
+    terminal.cleaner.versions.cut("law", None, now=NOW - timedelta(seconds=1), traceparent=None)
+    [duplicate] = json.loads(terminal.output("removed", "--only", "duplicate", "--json"))["documents"]
+    terminal.output("quarantine", batch_id)
+    terminal.output("put-back", batch_id)
+    terminal.output("restore", duplicate["removed_id"])
+    said = [(event.order, event.is_changed) for event in terminal.said.of(CorpusAmended)]
+    assert said == [("quarantine", True), ("put-back", False), ("restore", True)]
 
 
 def test_what_does_not_exist_is_said_with_the_next_step(terminal: Terminal):

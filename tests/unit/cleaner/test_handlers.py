@@ -5,7 +5,14 @@ from uuid import UUID, uuid5
 import pytest
 
 from contracts.release import Cause, Phase, ReleaseChanged, ReleaseState
-from contracts.topics import BATCH_CLEANED, BATCH_RECEIVED, CORPUS_VERSIONED, RELEASE_CHANGED, TRAINING_REQUESTED
+from contracts.topics import (
+    BATCH_CLEANED,
+    BATCH_RECEIVED,
+    CORPUS_AMENDED,
+    CORPUS_VERSIONED,
+    RELEASE_CHANGED,
+    TRAINING_REQUESTED,
+)
 from contracts.training import TrainingRequested
 from services.cleaner.core.cut import Request
 from services.cleaner.ledger import Ledger
@@ -202,6 +209,8 @@ async def test_a_rollback_for_quality_leaves_the_bad_bundles_own_batches_out(cle
     bad, good = (bundle_of(cleaner.store, version.corpus_digest) for version in (second, first))
     for _ in range(2):
         await cleaner.user.publish(RELEASE_CHANGED, taken_back(bad, good, cause))
+    amended = [(event.order, event.is_changed) for event in cleaner.of(CORPUS_AMENDED)]
+    assert amended == ([("quarantine", True)] if cause is Cause.QUALITY else [])
     await cleaner.receive("c", "九")
     await cleaner.user.publish(TRAINING_REQUESTED, request())
     await cleaner.later(0)

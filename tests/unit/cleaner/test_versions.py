@@ -19,6 +19,7 @@ from services.cleaner.core.cut import Cut, Decision, NothingNew, Request
 from services.cleaner.core.removed import Stage
 from services.cleaner.indexes import Indexes
 from services.cleaner.ledger import Ledger
+from services.cleaner.orders import Orders
 from services.cleaner.settings import CleaningRules, CorpusRules
 from services.cleaner.versions import Versions
 from services.cleaner.views import CorpusViews, RemovedFilter
@@ -276,6 +277,37 @@ def test_whoever_asks_gets_a_version_after_a_batch_was_taken_out_and_after_a_doc
     assert isinstance(asked(cleaner, 4), Cut)
     cleaner.versions.cut("law", None, now=NOW + timedelta(seconds=1), traceparent=None)
     assert isinstance(asked(cleaner, 5), NothingNew)
+
+
+def test_whoever_asks_gets_a_version_after_a_batch_was_put_back_even_if_it_holds_nothing_new(cleaner: Cleaner):
+    cleaner.clean(family(3))
+    again = cleaner.clean(family(3))
+    cleaner.cut()
+    assert again.num_new_documents == 0
+    orders = Orders(store=cleaner.store, ledger=cleaner.ledger, cleaning=cleaner.cleaning)
+    orders.quarantine("law", again.batch_id)
+    cleaner.cut()
+    assert isinstance(asked(cleaner, 1), NothingNew)
+
+    assert orders.put_back("law", again.batch_id) == 1
+    assert isinstance(asked(cleaner, 2), Cut)
+    assert cleaner.versions.amendment("law", "put-back", None, now=NOW).is_changed
+    cleaner.cut()
+    assert isinstance(asked(cleaner, 3), NothingNew)
+
+
+def test_a_batch_that_was_left_out_and_put_back_before_any_version_knew_is_nothing_new(cleaner: Cleaner):
+    batch = cleaner.clean(family(3))
+    cleaner.cut()
+    orders = Orders(store=cleaner.store, ledger=cleaner.ledger, cleaning=cleaner.cleaning)
+    orders.quarantine("law", batch.batch_id)
+    assert cleaner.versions.amendment("law", "quarantine", None, now=NOW).is_changed
+    assert [event.order for event in cleaner.versions.to_say_of_amendments_at_start(NOW)] == ["said-again"]
+    orders.put_back("law", batch.batch_id)
+    amendment = cleaner.versions.amendment("law", "put-back", None, now=NOW)
+    assert (amendment.is_changed, amendment.num_pending_documents) == (False, 0)
+    assert isinstance(asked(cleaner, 1), NothingNew)
+    assert cleaner.versions.to_say_of_amendments_at_start(NOW) == []
 
 
 def test_newer_near_copies_are_new_documents_and_older_ones_are_not(cleaner: Cleaner):

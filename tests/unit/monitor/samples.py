@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from contracts import topics
-from contracts.corpus import BatchCleaned, BatchReceived, CorpusVersioned
+from contracts.corpus import BatchCleaned, BatchReceived, CorpusAmended, CorpusVersioned
 from contracts.envelope import Event
 from contracts.evaluation import ModelEvaluated, Score
 from contracts.release import Cause, Phase, ReleaseChanged, ReleaseState, Route
@@ -116,6 +116,13 @@ def cleaned(batch_id: UUID, *, second: float = 1, pending: int = 312) -> BatchCl
         event_id=uuid4(), causation_id=None, occurred_at=at(second), domain="law", batch_id=batch_id, shard_digest=SHARD,
         num_documents=500, num_new_documents=480, num_duplicate_documents=20, num_rejected_documents=0,
         num_pending_documents=pending, min_new_documents=1000,
+    )  # fmt: skip
+
+
+def amended(*, second: float = 3, pending: int = 0, is_changed: bool = True) -> CorpusAmended:
+    return CorpusAmended(
+        event_id=uuid4(), causation_id=None, occurred_at=at(second), domain="law", order="restore",
+        num_pending_documents=pending, is_changed=is_changed,
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from shared.telemetry import current_trace_id
 from tests.contracts.payloads import example
 from tests.unit.monitor import samples
 from tests.unit.monitor.harness import Daemon, answers, running
-from tests.unit.monitor.samples import CORPUS_1, A, Observed, at
+from tests.unit.monitor.samples import CORPUS_1, CORPUS_2, A, Observed, at
 from tests.unit.monitor.store_contract import log
 
 
@@ -237,6 +237,32 @@ async def test_a_request_with_nothing_new_is_refused_and_says_what_to_do(daemon:
     await daemon.hears(topics.CORPUS_VERSIONED, samples.versioned(CORPUS_1, None, [batch_id]))
     assert (await asks_to_train(daemon, batch_id)).status_code == 409
     assert requests(daemon) == []
+
+
+async def test_a_corpus_that_was_amended_gets_a_version_and_only_one(daemon: Daemon):
+    batch_id = uuid4()
+    await daemon.hears(topics.BATCH_CLEANED, samples.cleaned(batch_id))
+    await daemon.hears(topics.CORPUS_VERSIONED, samples.versioned(CORPUS_1, None, [batch_id]))
+    await daemon.hears(topics.CORPUS_AMENDED, samples.amended())
+    assert (await asks_to_train(daemon, batch_id)).status_code == 202
+    await daemon.hears(topics.CORPUS_VERSIONED, samples.versioned(CORPUS_2, CORPUS_1, [], second=4))
+    assert (await asks_to_train(daemon)).status_code == 409
+
+
+async def test_a_batch_that_was_left_out_and_put_back_is_nothing_new(daemon: Daemon):
+    await daemon.hears(topics.CORPUS_VERSIONED, samples.versioned(CORPUS_1, None, []))
+    await daemon.hears(topics.CORPUS_AMENDED, samples.amended(second=3))
+    await daemon.hears(topics.CORPUS_AMENDED, samples.amended(second=4, is_changed=False))
+    assert (await asks_to_train(daemon)).status_code == 409
+
+
+async def test_an_amended_corpus_is_remembered_after_a_restart(tmp_path: Path):
+    async with running(tmp_path / "t.db") as first:
+        await first.hears(topics.CORPUS_VERSIONED, samples.versioned(CORPUS_1, None, []))
+        await first.hears(topics.CORPUS_AMENDED, samples.amended())
+        await first.kept()
+    async with running(tmp_path / "t.db") as second:
+        assert (await asks_to_train(second)).status_code == 202
 
 
 async def test_a_batch_that_the_monitor_has_not_heard_of_is_waited_for(daemon: Daemon):

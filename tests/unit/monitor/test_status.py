@@ -60,6 +60,13 @@ def test_what_is_missing_follows_the_loop(events, text):
     assert missing(domain_of(*events)) == text
 
 
+def test_documents_of_a_batch_that_was_left_out_do_not_wait_any_more_and_those_of_one_put_back_do():
+    left_out = samples.amended(second=3, pending=0, is_changed=False)
+    assert missing(domain_of(cleaned(uuid4()), left_out)) == "0 of 1,000 documents; or `plumb train now`"
+    put_back = samples.amended(second=4, pending=480)
+    assert missing(domain_of(put_back, left_out, cleaned(uuid4()))) == "480 of 1,000 documents; or `plumb train now`"
+
+
 def test_stages_come_in_order_and_say_what_happened_last():
     view = fold({}, samples.received(uuid4()))
     progressed = example(topics.TRAINING_PROGRESSED, occurred_at=at(3), domain="law")
