@@ -117,7 +117,7 @@ class Intake:
         """Keep the documents of an event, as one batch.
 
         Raises:
-            InvalidDocuments: One id stands for two texts of one date, or the event's id for other documents.
+            InvalidDocuments: The event's id stands for other documents.
             StorageFull: There is no space; nothing was taken.
             TransientError: They are kept, but the broker cannot be reached at the moment.
         """

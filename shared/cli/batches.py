@@ -13,11 +13,10 @@ from pydantic import ValidationError
 
 from contracts.corpus import MAX_DOCUMENTS_PER_BATCH, Document
 from shared.cli.errors import FileRefused
-from shared.cli.ingest_columns import MAX_LINE_BYTES, Line, OnBad, refuse
+from shared.cli.ingest_columns import MAX_LINE_BYTES, OnBad, refuse
 from shared.cli.ingest_files import Format, Source, opened
 from shared.cli.ingest_parquet import parquet_lines
 from shared.cli.ingest_text import Split, csv_lines, decoded, text_lines
-from shared.seen_texts import SeenTexts
 
 MAX_BATCH_BYTES = 8_000_000
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -109,32 +108,22 @@ def batches_of(run: Sequence[Source], reading: Reading) -> Iterator[Batch]:
     return cut(chain.from_iterable(lines_of(source, reading) for source in run))
 
 
-def cut(lines: Iterable[Line]) -> Iterator[Batch]:
-    """Cut documents into batches.
-
-    Raises:
-        FileRefused: One id stands for two texts of one date in one batch, which ingest would refuse.
-    """
+def cut(lines: Iterable[bytes]) -> Iterator[Batch]:
+    """Cut documents, a line each, into batches."""
     kept: list[bytes] = []
-    seen, num_bytes = SeenTexts(), 0
+    num_bytes = 0
     for line in lines:
-        if len(kept) == MAX_DOCUMENTS_PER_BATCH or num_bytes + len(line.data) > MAX_BATCH_BYTES:
+        if len(kept) == MAX_DOCUMENTS_PER_BATCH or num_bytes + len(line) > MAX_BATCH_BYTES:
             yield Batch(b"".join(kept), len(kept))
-            kept, seen, num_bytes = [], SeenTexts(), 0
-        kept.append(line.data)
-        num_bytes += len(line.data)
-        where = seen.contradicted(line.document_id, line.published_on, line.text, line.where)
-        if where is not None:
-            raise FileRefused(
-                f"{line.where}: the id {line.document_id!r} stands for another text at {where}; nothing was sent.",
-                next_step="Give each text an id of its own, or each version its date, `published_on`.",
-            )
+            kept, num_bytes = [], 0
+        kept.append(line)
+        num_bytes += len(line)
     if kept:
         yield Batch(b"".join(kept), len(kept))
 
 
-def lines_of(source: Source, reading: Reading) -> Iterator[Line]:
-    """Yield the documents of a file, checked.
+def lines_of(source: Source, reading: Reading) -> Iterator[bytes]:
+    """Yield the documents of a file, checked: a line of JSON each, ended by one newline.
 
     Raises:
         FileRefused: Something in it is no document.
@@ -153,7 +142,7 @@ def lines_of(source: Source, reading: Reading) -> Iterator[Line]:
                 yield from text_lines(text, reading.split, reading.on_bad)
 
 
-def documents_in(file: BufferedIOBase, *, name: str) -> Iterator[Line]:
+def documents_in(file: BufferedIOBase, *, name: str) -> Iterator[bytes]:
     """Yield the lines of a JSONL file that hold a document; blank ones are passed over.
 
     Raises:
@@ -171,14 +160,13 @@ def documents_in(file: BufferedIOBase, *, name: str) -> Iterator[Line]:
                 next_step="Split the text into several documents (e.g. one per article) and send the file again.",
             )
         if content.strip():
-            where = f"{name}:{number}"
-            document = _document(content, where=where)
-            yield Line(content + b"\n", document.document_id, document.text, document.published_on, where)
+            _check(content, where=f"{name}:{number}")
+            yield content + b"\n"
 
 
-def _document(line: bytes, *, where: str) -> Document:
+def _check(line: bytes, *, where: str) -> None:
     try:
-        return Document.model_validate_json(line)
+        Document.model_validate_json(line)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field_name = ".".join(map(str, first["loc"]))

@@ -23,7 +23,7 @@ def documents_of_files(
     with readable_twice([source_of(path, format_given) for path in paths]) as sources:
         for source in sources:
             for line in lines_of(source, reading):
-                yield Document.model_validate_json(line.data)
+                yield Document.model_validate_json(line)
 
 
 def newest_documents(layout: Layout, domain: str) -> Iterator[Document]:

@@ -179,7 +179,7 @@ def _converted(run: Sequence[Source], reading: Reading, file: IO[bytes]) -> int:
         task = progress.add_task("converting", total=None)
         for source in run:
             for line in lines_of(source, reading):
-                file.write(line.data)
+                file.write(line)
                 progress.advance(task)
     num_bytes = file.tell()
     if not num_bytes:

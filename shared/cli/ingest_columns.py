@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
-from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -23,21 +22,6 @@ _DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:[ T]\d{1,2}
 
 OnBad = Callable[[RowRefused], None]
 """What is done about a row that is no document."""
-
-
-class Line(NamedTuple):
-    """A document as it is sent.
-
-    Attributes:
-        data: One line of JSON, ended by one newline.
-        where: The place in its file, for messages.
-    """
-
-    data: bytes
-    document_id: str
-    text: str
-    published_on: date | None
-    where: str
 
 
 def refuse(error: RowRefused) -> None:
@@ -94,8 +78,8 @@ def places_of(header: Sequence[str], given: Mapping[str, str], *, name: str) -> 
     return places
 
 
-def line_of_cells(cells: Mapping[str, object], columns: Mapping[str, str], *, where: str) -> Line:
-    """Return the document of a row.
+def line_of_cells(cells: Mapping[str, object], columns: Mapping[str, str], *, where: str) -> bytes:
+    """Return the document of a row as a line of JSON, ended by a newline.
 
     Args:
         cells: By field, as the file holds them.
@@ -111,8 +95,8 @@ def line_of_cells(cells: Mapping[str, object], columns: Mapping[str, str], *, wh
     return line_of(fields, where=where, columns=columns)
 
 
-def line_of(fields: Mapping[str, object], *, where: str, columns: Mapping[str, str]) -> Line:
-    """Return the document that has these fields.
+def line_of(fields: Mapping[str, object], *, where: str, columns: Mapping[str, str]) -> bytes:
+    """Return the document that has these fields as a line of JSON, ended by a newline.
 
     Raises:
         FileRefused: There is no such document.
@@ -133,7 +117,7 @@ def line_of(fields: Mapping[str, object], *, where: str, columns: Mapping[str, s
             f"{where}: as JSON the document is longer than {MAX_LINE_BYTES:,} bytes",
             next_step="Split the text into several documents and send the file again.",
         )
-    return Line(data, document.document_id, document.text, document.published_on, where)
+    return data
 
 
 def derived_id(text: str) -> str:

@@ -8,14 +8,14 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from shared.cli.errors import FileRefused, RowRefused
-from shared.cli.ingest_columns import Line, OnBad, line_of_cells, places_of, refuse
+from shared.cli.ingest_columns import OnBad, line_of_cells, places_of, refuse
 
 ROWS_AT_A_TIME = 1_000
 BUFFER_BYTES = 1 << 20
 """Column chunks are streamed through a buffer of this size instead of being read whole."""
 
 
-def parquet_lines(path: Path, columns: Mapping[str, str], *, name: str, on_bad: OnBad = refuse) -> Iterator[Line]:
+def parquet_lines(path: Path, columns: Mapping[str, str], *, name: str, on_bad: OnBad = refuse) -> Iterator[bytes]:
     """Yield the documents of a Parquet file.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any
 
 from contracts.corpus import MAX_TEXT_CHARS
 from shared.cli.errors import ArgumentRefused, FileRefused, RowRefused
-from shared.cli.ingest_columns import Line, OnBad, derived_id, line_of, line_of_cells, places_of, refuse
+from shared.cli.ingest_columns import OnBad, derived_id, line_of, line_of_cells, places_of, refuse
 
 BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 MAX_LINE_CHARS = 1_048_576
@@ -89,7 +89,7 @@ def decoded(file: "io.BufferedReader[Any]", *, name: str, encoding: str | None) 
         text.detach()
 
 
-def csv_lines(file: TextFile, columns: Mapping[str, str], on_bad: OnBad = refuse) -> Iterator[Line]:
+def csv_lines(file: TextFile, columns: Mapping[str, str], on_bad: OnBad = refuse) -> Iterator[bytes]:
     """Yield the documents of a CSV file (RFC 4180, whatever the delimiter) whose first row names the columns.
 
     Args:
@@ -121,7 +121,7 @@ def csv_lines(file: TextFile, columns: Mapping[str, str], on_bad: OnBad = refuse
             yield line
 
 
-def text_lines(file: TextFile, split: Split, on_bad: OnBad = refuse) -> Iterator[Line]:
+def text_lines(file: TextFile, split: Split, on_bad: OnBad = refuse) -> Iterator[bytes]:
     """Yield the documents of a plain text file: the file, under its path as id, or each line that holds something.
 
     Raises:
@@ -153,7 +153,7 @@ def text_lines(file: TextFile, split: Split, on_bad: OnBad = refuse) -> Iterator
 
 def _line_of_row(
     row: list[str], num_columns: int, places: Mapping[str, int], named: Mapping[str, str], *, where: str
-) -> Line | None:
+) -> bytes | None:
     """Return a row's document; None where all cells are empty."""
     if len(row) != num_columns:
         raise RowRefused(

@@ -73,7 +73,7 @@ def cut(
 def _write_documents(corpus: list[Path], target: Path) -> None:
     with readable_twice([source_of(path) for path in corpus]) as sources, target.open("wb") as file:
         for source in sources:
-            file.writelines(line.data for line in lines_of(source, Reading()))
+            file.writelines(lines_of(source, Reading()))
     if not target.stat().st_size:
         raise FileRefused("The corpus holds no document.", next_step="Give it one JSON object a line; see README.md.")
 

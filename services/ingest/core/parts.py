@@ -8,7 +8,6 @@ from services.ingest.core.entries import Entry
 from services.ingest.core.records import Record
 from services.ingest.settings import BatchLimits
 from shared.errors import InvalidDocuments
-from shared.seen_texts import SeenTexts
 
 CORRECT = "correct it and send the whole batch again; nothing of it was taken"
 MAX_RAW_BYTES = 10_000
@@ -58,8 +57,7 @@ def parts_of(
 ) -> Iterator[Part]:
     """Yield an upload's batches: each of at most `limits.documents` documents and about `limits.batch_bytes` bytes.
 
-    One id stands for one text in a batch, or for one of each date; a record with another text is refused. The same text twice is
-    fine: the cleaner recognises it.
+    An id may stand for several texts, of one date or of several: what the corpus holds must not follow from how uploads are cut.
 
     Args:
         entries: The records.
@@ -72,11 +70,10 @@ def parts_of(
         InvalidDocuments: Nothing is to be taken: a bad record with `strict`, or no document at all;
         MostlyRefused: or too many bad ones.
     """
-    part, seen = Part(), SeenTexts()
+    part = Part()
     for entry in entries:
-        reason = entry.reason if entry.record is None else _objection(seen, entry.record, entry.number, unit)
-        if entry.record is None or reason:
-            _refuse(part, tally, entry, reason, unit=unit, strict=strict)
+        if entry.record is None:
+            _refuse(part, tally, entry, unit=unit, strict=strict)
             if tally.num_refused >= EARLY_REFUSALS:
                 check_share(tally, limits, part.refused)
             continue
@@ -85,7 +82,7 @@ def parts_of(
         tally.num_documents += 1
         if len(part.records) == limits.documents or part.num_bytes >= limits.batch_bytes:
             yield part
-            part, seen = Part(), SeenTexts()
+            part = Part()
     check_share(tally, limits, part.refused)
     if part.records or part.refused:
         yield part
@@ -112,16 +109,8 @@ def check_share(tally: Tally, limits: BatchLimits, refused: Iterable[RefusedReco
         raise MostlyRefused(what, refused=refused)
 
 
-def _objection(seen: SeenTexts, record: Record, number: int, unit: str) -> str:
-    where = seen.contradicted(record.document_id, record.published_on, record.text, f"{unit} {number}")
-    if where is None:
-        return ""
-    what = f"field 'document_id': {record.document_id!r} stands for another text"
-    return f"{what} on {where}, and no two dates tell the versions apart"
-
-
-def _refuse(part: Part, tally: Tally, entry: Entry, reason: str, *, unit: str, strict: bool) -> None:
-    where = f"{unit} {entry.number}: {reason}"
+def _refuse(part: Part, tally: Tally, entry: Entry, *, unit: str, strict: bool) -> None:
+    where = f"{unit} {entry.number}: {entry.reason}"
     if strict:
         raise InvalidDocuments(where, next_step=CORRECT)
     tally.num_refused += 1
@@ -133,7 +122,7 @@ def _refuse(part: Part, tally: Tally, entry: Entry, reason: str, *, unit: str, s
     part.refused.append(
         RefusedRecord(
             line=entry.number,
-            reason=reason,
+            reason=entry.reason,
             raw=raw.decode(errors="replace"),
             is_cut=entry.is_cut or len(entry.raw) > limit,
         )

@@ -108,6 +108,21 @@ def test_any_order_and_batch_size_make_the_same_corpus_bit_for_bit(tmp_path: Pat
     assert 0 < found.statistics.num_held_out < found.num_documents < len(DOCUMENTS)
 
 
+@pytest.mark.parametrize("batches", [[[0, 1]], [[1, 0]], [[0], [1]], [[1], [0]]])
+def test_two_undated_texts_of_one_id_make_the_same_corpus_however_they_come(
+    tmp_path: Path, cleaner: Cleaner, batches: list[list[int]]
+):
+    both = [Document(document_id="1", text=text) for text in TEXTS[:2]]
+    cleaner.clean(both)
+    _, expected = cleaner.cut()
+    other = cleaner_in(tmp_path / "other")
+    for batch in batches:
+        other.clean([both[number] for number in batch])
+    event, found = other.cut()
+    assert (found.content_digest, found.shards) == (expected.content_digest, expected.shards)
+    assert {document.text for document in other.documents(event)} == set(TEXTS[:2])
+
+
 def test_a_replay_adds_nothing_to_the_next_version(cleaner: Cleaner):
     cleaner.clean(DOCUMENTS)
     first, _ = cleaner.cut()

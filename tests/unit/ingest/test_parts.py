@@ -78,18 +78,7 @@ def test_nothing_at_all_is_refused() -> None:
         cut()
 
 
-def test_one_id_for_two_texts_in_one_part_refuses_the_second() -> None:
-    [first, second] = cut(
-        good(1), good(2, document_id="1"), good(3, "另一条。", "1"), good(4), good(5, "另一条。", "1")
-    )
-    assert [one.line for one in first.refused] == [3]
-    assert first.refused[0].reason == (
-        "field 'document_id': '1' stands for another text on line 1, and no two dates tell the versions apart"
-    )
-    assert [record.document_id for record in second.records] == ["1"], "a later batch may bring a later version"
-
-
-def test_one_id_for_texts_of_several_dates_is_taken_as_versions() -> None:
+def test_one_id_may_stand_for_several_texts_of_one_date_of_several_or_of_none() -> None:
     def version(number: int, text: str, day: date | None) -> Entry:
         return Entry(number, 30, Record(document_id="1", text=text, published_on=day))
 
@@ -99,8 +88,8 @@ def test_one_id_for_texts_of_several_dates_is_taken_as_versions() -> None:
         version(5, "制定本法。", None),
     ]  # fmt: skip
     [part] = cut(*entries, limits=BatchLimits())
-    assert [record.published_on for record in part.records] == [old, new, None]
-    assert [one.line for one in part.refused] == [3, 4]
+    assert [record.published_on for record in part.records] == [old, new, new, None, None]
+    assert part.refused == []
 
 
 def test_of_long_refused_records_the_beginning_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
