@@ -60,9 +60,11 @@ class UploadReceipt(BatchReceipt):
 
     Attributes:
         batches: Its batches, in order.
+        ignored_fields: Names in its first records that no field of a document has: misspelt ones, perhaps.
     """
 
     batches: tuple[BatchReceipt, ...] = ()
+    ignored_fields: tuple[str, ...] = ()
 
 
 class UploadStatus(Contract):

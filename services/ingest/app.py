@@ -54,7 +54,8 @@ def wire(settings: Settings, bus: Bus, telemetry: Telemetry, clock: Clock) -> Fa
     )  # fmt: skip
 
     async def take(body: IO[bytes], kind: BodyKind, domain: str, tally: Tally) -> UploadReceipt:
-        return receipt_of(await intake.take(body, kind, domain=domain, tally=tally))
+        kept = await intake.take(body, kind, domain=domain, tally=tally)
+        return receipt_of(kept, tally.ignored_fields)
 
     uploads = Uploads(settings.state_dir / "uploads", settings.upload, take, clock)
     decisions = Decisions(intake, batches=batches, references=references, known=known, clock=clock)

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from services.ingest.core.entries import MAX_TEXT_BYTES, Entry, derived_id
+from services.ingest.core.ignored_fields import unknown_among
 from services.ingest.core.records import RecordRefused, record_of_fields
 from shared.errors import InvalidDocuments
 from shared.shards import SCHEMA
@@ -18,11 +19,15 @@ PARQUET_BUFFER_BYTES = 1 << 20
 """Column chunks are streamed through a buffer of this size instead of being read whole."""
 
 
-def parquet_entries(body: IO[bytes]) -> Iterator[Entry]:
+def parquet_entries(body: IO[bytes], ignored: list[str] | None = None) -> Iterator[Entry]:
     """Yield the rows of a Parquet file whose columns are called like the fields of a document.
 
     Numbers as ids, timestamps as dates and text as bytes are taken for what they stand for. A document without an id gets one
     that follows from its text.
+
+    Args:
+        body: The file.
+        ignored: Is given the names of columns that no document has.
 
     Raises:
         InvalidDocuments: It is no Parquet file, or has no column `text`.
@@ -30,6 +35,8 @@ def parquet_entries(body: IO[bytes]) -> Iterator[Entry]:
     try:
         file = pq.ParquetFile(pa.PythonFile(body, mode="r"), pre_buffer=False, buffer_size=PARQUET_BUFFER_BYTES)
         names = _fields_among(file.schema_arrow.names)
+        if ignored is not None:
+            ignored.extend(unknown_among(file.schema_arrow.names))
         number = 0
         for group in range(file.num_row_groups):
             size = _rows_at_a_time(file.metadata.row_group(group), names)

@@ -22,6 +22,7 @@ from contracts.corpus import BatchStatistics
 from services.ingest.core.arrivals import Arrival, uploaded
 from services.ingest.core.columns import table_of_records
 from services.ingest.core.entries import Entry, json_entries, text_entries, text_entry
+from services.ingest.core.ignored_fields import watched
 from services.ingest.core.known import text_hashes
 from services.ingest.core.pairs import PairCount
 from services.ingest.core.parts import MostlyRefused, Part, Tally, parts_of
@@ -153,7 +154,7 @@ class Reader:
         staging = Staging(self.scratch())
         try:
             with ExitStack() as stack:
-                entries = self._entries(body, kind, stack)
+                entries = self._entries(body, kind, tally.ignored_fields, stack)
                 unit = "row" if kind.format is Format.PARQUET else "line"
                 for part in parts_of(entries, self.limits, tally, strict=kind.strict, unit=unit):
                     self._stage(staging, part, domain=domain, now=now)
@@ -194,12 +195,12 @@ class Reader:
         place = staging.append(staging.read(last.refused) + _jsonl(part.refused))
         staging.batches.append(replace(last, refused=place, num_refused=last.num_refused + len(part.refused)))
 
-    def _entries(self, body: IO[bytes], kind: BodyKind, stack: ExitStack) -> Iterator[Entry]:
+    def _entries(self, body: IO[bytes], kind: BodyKind, ignored: list[str], stack: ExitStack) -> Iterator[Entry]:
         if kind.format is Format.PARQUET:
-            return parquet_entries(self._seekable(body, kind, stack))
+            return parquet_entries(self._seekable(body, kind, stack), ignored)
         blocks = unpacked(body, kind.compression, max_expansion=self.max_expansion)
         if kind.format is Format.JSONL:
-            return json_entries(blocks, max_line_bytes=self.limits.line_bytes)
+            return json_entries(watched(blocks, ignored), max_line_bytes=self.limits.line_bytes)
         if kind.document_id is None:
             return text_entries(blocks, max_line_bytes=self.limits.line_bytes)
         return text_entry(blocks, document_id=kind.document_id)

@@ -1,6 +1,6 @@
 """What is said to whoever handed documents over, or looks at batches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from contracts.api import BatchReceipt, BatchView, DomainStatistics, HeldBatch, UploadReceipt
 from services.ingest.adapters import KeptBatch
@@ -8,11 +8,12 @@ from services.ingest.core.judging import Reference
 from services.ingest.core.statistics import figures_of
 
 
-def receipt_of(kept: Sequence[KeptBatch]) -> UploadReceipt:
+def receipt_of(kept: Sequence[KeptBatch], ignored_fields: Iterable[str] = ()) -> UploadReceipt:
     """Return the receipt of an upload.
 
     Args:
         kept: Its batches in order, at least one.
+        ignored_fields: Names in it that no field of a document has.
     """
     batches = tuple(_receipt(batch) for batch in kept)
     first = batches[0]
@@ -26,6 +27,7 @@ def receipt_of(kept: Sequence[KeptBatch]) -> UploadReceipt:
         state=first.state,
         reasons=first.reasons,
         batches=batches,
+        ignored_fields=tuple(ignored_fields),
     )
 
 

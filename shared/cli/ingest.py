@@ -156,7 +156,11 @@ def _sent(client: httpx.Client, body: Body, *, domain: str, strict: bool) -> tup
             read=lambda number: progress.update(task, description=f"storing, {number:,} documents"),
             waits=lambda reason: progress.update(task, description=f"waits: {escape(reason)}"),
         )
-        return upload(client, body, domain=domain, strict=strict, watching=watching).batches
+        receipt = upload(client, body, domain=domain, strict=strict, watching=watching)
+    if receipt.ignored_fields:
+        names = escape(", ".join(receipt.ignored_fields))
+        screen.stderr().print(f"passed over, since no document has such fields: {names}", soft_wrap=True)
+    return receipt.batches
 
 
 @contextmanager

@@ -69,7 +69,7 @@ def routes(*, intake: Intake, reader: Reader, limits: UploadLimits) -> APIRouter
     open_bodies = OpenBodies(limits.max_open)
 
     async def take(request: Request, domain: str, document_id: str | None, *, strict: bool) -> Response:
-        body, path = Body(request.receive), request.url.path
+        body, path, tally = Body(request.receive), request.url.path, Tally()
         try:
             with open_bodies:
                 headers = request.headers
@@ -81,10 +81,10 @@ def routes(*, intake: Intake, reader: Reader, limits: UploadLimits) -> APIRouter
                 with reader.scratch() as file:
                     await write_all(body.chunks(), file, max_bytes=limits.max_bytes)
                     file.seek(0)
-                    kept = await intake.take(file, kind, domain=domain, tally=Tally())
+                    kept = await intake.take(file, kind, domain=domain, tally=tally)
         except PlumblineError as error:
             return refusal(error, path, body)
-        return JSONResponse(receipt_of(kept).model_dump(mode="json"), status_code=201)
+        return JSONResponse(receipt_of(kept, tally.ignored_fields).model_dump(mode="json"), status_code=201)
 
     documented: dict[str, Any] = {
         "status_code": 201, "response_model": UploadReceipt, "responses": REFUSALS, "openapi_extra": BODY_DOCS,

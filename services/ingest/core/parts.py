@@ -45,11 +45,16 @@ class Part:
 
 @dataclass
 class Tally:
-    """How far the reading of an upload is; written by one thread, read by others."""
+    """How far the reading of an upload is; written by one thread, read by others.
+
+    Attributes:
+        ignored_fields: Names in it that no field of a document has.
+    """
 
     num_documents: int = 0
     num_refused: int = 0
     first_reasons: list[str] = field(default_factory=list)
+    ignored_fields: list[str] = field(default_factory=list)
 
 
 def parts_of(

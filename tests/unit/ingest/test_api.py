@@ -75,6 +75,20 @@ async def test_a_long_upload_becomes_several_batches_that_are_announced_in_order
     assert [one for number in range(3) for one in ids_kept(ingest, number)] == [str(number) for number in range(45)]
 
 
+async def test_fields_that_no_document_has_are_passed_over_and_told(ingest: Ingest):
+    lines = [json.dumps({"document_id": str(number), "text": f"第{number}条", "lable": "刑法"}) for number in range(3)]
+    rows = pa.table({"document_id": ["a", "b"], "text": ["甲方", "乙方"], "正文": ["", ""], "label": ["刑法", "民法"]})
+    sink = io.BytesIO()
+    pq.write_table(rows, sink)
+    async with ingest.client() as client:
+        receipt = receipt_of(await client.post(URL, content="\n".join([*lines, "[1]"]).encode(), headers=NDJSON))
+        other = receipt_of(await client.post(URL, content=sink.getvalue(), headers=PARQUET))
+        none = receipt_of(await client.post(URL, content=f"{LINE}\n".encode(), headers=NDJSON))
+    assert (receipt.num_documents, receipt.ignored_fields) == (3, ("lable",))
+    assert (other.num_documents, other.ignored_fields) == (2, ("正文",))
+    assert none.ignored_fields == ()
+
+
 async def test_bad_lines_are_left_out_and_can_be_looked_at(ingest: Ingest):
     body = f'{LINE}\n{{"document_id": "a"}}\n{OTHER}\nno json\n'.encode()
     async with ingest.client() as client:
