@@ -1,6 +1,7 @@
 """From a body's bytes to its records, one by one, each a document or a refusal with its line and its reason."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from shared.errors import InvalidDocuments
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 DERIVED_ID_CHARS = 32
 MAX_TEXT_BYTES = 4 * MAX_TEXT_CHARS
+_PIECES = re.compile(rb"\n(?:[ \t\r]*+\n)*+|[^\n]+")
+"""A line's end with all blank lines behind it, or what stands between ends: a small packed body may hold millions of them."""
 
 
 class Entry(NamedTuple):
@@ -42,32 +45,32 @@ class Line(NamedTuple):
 
 
 def lines_of(blocks: Iterable[bytes], *, max_bytes: int) -> Iterator[Line]:
-    r"""Cut a body into lines; never more than a line and a block of it is held.
+    r"""Cut a body into lines; never more than a line and a block of it is held. Blank ones are counted and passed over.
 
     Args:
         blocks: The body, in pieces of any size.
         max_bytes: Longest line, its end not counted; the rest of a longer one is passed over.
 
     Example:
-        >>> [line.data for line in lines_of([b"a", b"b\nc", b"\r\n\nd"], max_bytes=10)]
-        [b'ab', b'c\r', b'', b'd']
+        >>> [(line.number, line.data) for line in lines_of([b"a", b"b\nc", b"\r\n\nd"], max_bytes=10)]
+        [(1, b'ab'), (2, b'c\r'), (4, b'd')]
     """
     rest, number, is_passing = bytearray(), 1, False
     for block in blocks:
-        first, *others = block.split(b"\n")
-        if not is_passing:
-            rest += first
-        for part in others:
-            if is_passing:
-                is_passing = False
-            else:
-                yield _line(number, bytes(rest), max_bytes)
-            number += 1
-            rest = bytearray(part)
-        if len(rest) > max_bytes and not is_passing:
-            yield _line(number, bytes(rest), max_bytes)
-            rest, is_passing = bytearray(), True
-    if rest and not is_passing:
+        for piece in _PIECES.findall(block):
+            if piece.startswith(b"\n"):
+                if rest and not rest.isspace():
+                    yield _line(number, bytes(rest), max_bytes)
+                number += piece.count(b"\n")
+                rest, is_passing = bytearray(), False
+            elif not is_passing:
+                rest += piece
+                if len(rest) > max_bytes and rest.isspace():
+                    del rest[max_bytes + 1 :]
+                elif len(rest) > max_bytes:
+                    yield _line(number, bytes(rest), max_bytes)
+                    rest, is_passing = bytearray(), True
+    if rest and not rest.isspace():
         yield _line(number, bytes(rest), max_bytes)
 
 
@@ -78,11 +81,12 @@ def json_entries(blocks: Iterable[bytes], *, max_line_bytes: int) -> Iterator[En
         if is_too_long:
             yield _too_long(number, data, max_line_bytes)
             continue
+        if not data.strip():
+            continue
         try:
             yield Entry(number, len(line), record_of_json(data))
         except RecordRefused as error:
-            if data.strip():
-                yield Entry(number, len(line), None, str(error), line)
+            yield Entry(number, len(line), None, str(error), line)
 
 
 def text_entries(blocks: Iterable[bytes], *, max_line_bytes: int) -> Iterator[Entry]:
