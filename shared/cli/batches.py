@@ -16,6 +16,7 @@ from shared.cli.errors import FileRefused
 from shared.cli.ingest_columns import MAX_LINE_BYTES, OnBad, refuse
 from shared.cli.ingest_files import Format, Source, opened
 from shared.cli.ingest_parquet import parquet_lines
+from shared.cli.ingest_recoding import in_utf8
 from shared.cli.ingest_text import Split, csv_lines, decoded, text_lines
 
 MAX_BATCH_BYTES = 8_000_000
@@ -28,7 +29,7 @@ class Reading:
 
     Attributes:
         columns: Names of columns by field, where they are not called like the field.
-        encoding: Of tables and plain text; None: what a byte order mark says, else UTF-8.
+        encoding: Of all but Parquet; None: UTF-8, or of tables and plain text what a byte order mark says.
         split: What of a plain text file is a document.
         on_bad: Is told of a row of a table that is no document.
     """
@@ -133,7 +134,8 @@ def lines_of(source: Source, reading: Reading) -> Iterator[bytes]:
         return
     with opened(source) as file:
         if source.format is Format.JSONL:
-            yield from documents_in(file, name=source.name)
+            with in_utf8(file, name=source.name, encoding=reading.encoding) as recoded:
+                yield from documents_in(recoded, name=source.name)
             return
         with decoded(file, name=source.name, encoding=reading.encoding) as text:
             if source.format is Format.CSV:
@@ -166,7 +168,13 @@ def documents_in(file: BufferedIOBase, *, name: str) -> Iterator[bytes]:
 
 def _check(line: bytes, *, where: str) -> None:
     try:
+        line.decode()
         Document.model_validate_json(line)
+    except UnicodeDecodeError as error:
+        raise FileRefused(
+            f"{where}: not UTF-8 at byte {error.start}; nothing was sent.",
+            next_step="Say in which encoding the file is, e.g. --encoding gb18030, or convert it.",
+        ) from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field_name = ".".join(map(str, first["loc"]))

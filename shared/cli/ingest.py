@@ -1,6 +1,7 @@
 """`plumb ingest`: documents from files to the mesh."""
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ from shared.cli.batches import Reading, check, lines_of, runs_of
 from shared.cli.client import daemon
 from shared.cli.errors import FileRefused, RowRefused
 from shared.cli.ingest_columns import columns_given
-from shared.cli.ingest_files import STDIN, Format, Source, readable_twice, source_of
+from shared.cli.ingest_files import STDIN, Format, Source, opened, readable_twice, source_of
+from shared.cli.ingest_recoding import UTF8, in_utf8
 from shared.cli.ingest_text import Split, encoding_named
 from shared.cli.ingest_upload import Body, Watching, upload
 from shared.cli.options import DEFAULT_DOMAIN, DEFAULT_STATE_DIR, AsJson, Domain, StateDir
@@ -56,7 +58,9 @@ Columns = Annotated[
         "--column", metavar="FIELD=COLUMN", help="Which column is which field, e.g. text=正文; may be repeated."
     ),
 ]
-Encoding = Annotated[str | None, typer.Option("--encoding", help="Of CSV and plain text, e.g. gb18030; else UTF-8.")]
+Encoding = Annotated[
+    str | None, typer.Option("--encoding", help="Of JSONL, CSV and plain text, e.g. gb18030; else UTF-8.")
+]
 SplitBy = Annotated[Split, typer.Option("--split", help="What of a plain text file is a document.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Check all files first, and send nothing if one record is bad.")]
 
@@ -165,15 +169,27 @@ def _sent(client: httpx.Client, body: Body, *, domain: str, strict: bool) -> tup
 
 @contextmanager
 def _body(run: Sequence[Source], reading: Reading, layout: Layout, *, domain: str, strict: bool) -> Iterator[Body]:
-    """Yield what is uploaded of files that share an upload: JSONL as it lies there, all else as JSONL in a temporary file."""
+    """Yield what is uploaded of files that share an upload: JSONL as it lies there, all else as JSONL in a temporary file.
+
+    Lines of JSONL in another encoding go there unchecked, as others do: ingest tells of those that are no documents.
+    """
     memory = layout.root / f"upload-{_mark_of(run, reading, domain=domain, strict=strict)}"
-    if run[0].format is Format.JSONL:
+    if run[0].format is Format.JSONL and reading.encoding in UTF8:
         with run[0].path.open("rb") as file:
             num_bytes = run[0].path.stat().st_size
             yield Body(file=file, num_bytes=num_bytes, encoding=ENCODINGS[run[0].compression], memory=memory)
         return
     with tempfile.NamedTemporaryFile(prefix="plumb-ingest-") as file:
-        yield Body(file=file, num_bytes=_converted(run, reading, file), memory=memory)
+        num_bytes = (_recoded if run[0].format is Format.JSONL else _converted)(run, reading, file)
+        yield Body(file=file, num_bytes=num_bytes, memory=memory)
+
+
+def _recoded(run: Sequence[Source], reading: Reading, file: IO[bytes]) -> int:
+    """Write JSONL in UTF-8; return the number of bytes."""
+    for source in run:
+        with opened(source) as packed, in_utf8(packed, name=source.name, encoding=reading.encoding) as lines:
+            shutil.copyfileobj(lines, file)
+    return file.tell()
 
 
 def _converted(run: Sequence[Source], reading: Reading, file: IO[bytes]) -> int:

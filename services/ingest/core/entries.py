@@ -86,7 +86,7 @@ def json_entries(blocks: Iterable[bytes], *, max_line_bytes: int) -> Iterator[En
         try:
             yield Entry(number, len(line), record_of_json(data))
         except RecordRefused as error:
-            yield Entry(number, len(line), None, str(error), line)
+            yield Entry(number, len(line), None, _not_utf8(data) or str(error), line)
 
 
 def text_entries(blocks: Iterable[bytes], *, max_line_bytes: int) -> Iterator[Entry]:
@@ -124,13 +124,21 @@ def derived_id(text: str) -> str:
 
 
 def _text_entry(number: int, data: bytes, *, document_id: str | None) -> Entry:
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        return Entry(number, len(data), None, f"not UTF-8 at byte {error.start}", data)
+    if reason := _not_utf8(data):
+        return Entry(number, len(data), None, reason, data)
+    text = data.decode()
     if len(text) > MAX_TEXT_CHARS:
         return Entry(number, len(data), None, f"longer than {MAX_TEXT_CHARS:,} characters", data)
     return Entry(number, len(data), Record(document_id=document_id or derived_id(text), text=text))
+
+
+def _not_utf8(data: bytes) -> str:
+    """Return why bytes are no text, or nothing."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return f"not UTF-8 at byte {error.start}: convert it, or send the file with `plumb ingest --encoding`, e.g. gb18030"
+    return ""
 
 
 def _line(number: int, data: bytes, max_bytes: int) -> Line:

@@ -10,7 +10,7 @@ import pytest
 
 from contracts.api import HeldBatch, Problem
 from shared.cli import ingest_upload
-from shared.cli.errors import ArgumentRefused, ProblemAnswered
+from shared.cli.errors import ArgumentRefused, FileRefused, ProblemAnswered
 from shared.cli.exits import Exit
 from shared.cli.uploads import last_batches
 from tests.unit.cli.apis import NOW
@@ -51,6 +51,30 @@ def test_a_packed_file_goes_as_it_is(terminal: Terminal, tmp_path: Path) -> None
     assert terminal.plumb("ingest", written(tmp_path, packed, "laws.jsonl.gz")).exit_code == 0
     [upload] = terminal.apis.uploads.values()
     assert (upload.body, upload.encoding) == (packed, "gzip")
+
+
+@pytest.mark.parametrize("name", ["laws.jsonl", "laws.jsonl.gz"])
+@pytest.mark.parametrize("strict", [(), ("--strict",)])
+def test_json_lines_in_another_encoding_go_as_utf8(
+    terminal: Terminal, tmp_path: Path, name: str, strict: tuple[str, ...]
+) -> None:
+    content = (DOCUMENT * 20_000).encode("gb18030")
+    path = written(tmp_path, gzip.compress(content) if name.endswith(".gz") else content, name)
+    ingest_upload.PIECE_BYTES = 1_000_000
+    result = terminal.plumb("ingest", path, "--encoding", "gb18030", *strict)
+    assert result.exit_code == 0, result.output
+    assert only_body(terminal) == (DOCUMENT * 20_000).encode()
+
+
+def test_json_lines_that_are_not_utf8_are_refused_with_the_way_out(terminal: Terminal, tmp_path: Path) -> None:
+    path = written(tmp_path, DOCUMENT.encode("gb18030"))
+    refused = terminal.plumb("ingest", path, "--strict").exception
+    assert isinstance(refused, FileRefused)
+    assert ":1: not UTF-8 at byte" in str(refused)
+    assert "--encoding gb18030" in str(refused.next_step)
+    wrong = terminal.plumb("ingest", path, "--encoding", "ascii").exception
+    assert isinstance(wrong, FileRefused)
+    assert "not text in ascii" in str(wrong)
 
 
 def test_bad_lines_are_left_to_ingest_unless_it_is_strict(terminal: Terminal, tmp_path: Path) -> None:

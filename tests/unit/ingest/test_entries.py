@@ -81,7 +81,9 @@ def test_blank_lines_cost_next_to_nothing_and_count(blank: bytes) -> None:
 
 def test_bytes_that_are_not_utf8_are_refused() -> None:
     [entry] = entries('{"document_id": "a", "text": "专利"}'.encode("gb18030"))
-    assert entry.reason.startswith("not JSON")
+    assert entry.reason.startswith("not UTF-8 at byte 32")
+    assert "plumb ingest --encoding" in entry.reason
+    assert entry.raw == '{"document_id": "a", "text": "专利"}'.encode("gb18030")
 
 
 def test_lines_of_a_text_are_documents_under_ids_that_follow_from_them() -> None:
@@ -90,7 +92,7 @@ def test_lines_of_a_text_are_documents_under_ids_that_follow_from_them() -> None
     assert [(entry.number, entry.record.text) for entry in found if entry.record] == [(1, ARTICLE), (3, f"{ARTICLE}二")]
     assert found[0].record is not None
     assert found[0].record.document_id == derived_id(ARTICLE) == ingest_columns.derived_id(ARTICLE)
-    assert (found[2].number, found[2].reason) == (4, "not UTF-8 at byte 0")
+    assert (found[2].number, found[2].reason[:19]) == (4, "not UTF-8 at byte 0")
 
 
 def test_a_text_is_one_document_if_it_has_an_id() -> None:
