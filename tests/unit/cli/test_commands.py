@@ -64,7 +64,7 @@ def test_ingest_takes_files_of_all_kinds_and_standard_input(terminal: Terminal, 
     table.write_bytes("编号,正文\n1,为了惩罚犯罪\n".encode("gb18030"))
     text.write_text("保护人民", encoding="gb18030")
     options = ("--column", "text=正文", "--column", "document_id=编号", "--encoding", "gb18030")
-    result = terminal.plumb("ingest", str(table), str(text), "-", *options, given=DOCUMENT.encode())
+    result = terminal.plumb("ingest", str(table), str(text), "-", *options, given=DOCUMENT.encode("gb18030"))
     assert result.exit_code == 0, result.output
     assert [json.loads(one.body) for one in terminal.apis.uploads.values()] == [
         {"document_id": "1", "text": "为了惩罚犯罪"},
