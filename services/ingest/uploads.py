@@ -159,14 +159,13 @@ class Uploads:
         async with await self._alone(upload_id):
             about = self.about(upload_id)
             size = self._size(upload_id, about)
-            if offset != size:
-                raise mismatch(size, offset)
             if about.is_complete:
                 # A last piece that is sent again, since its answer was lost, holds nothing more.
-                async for chunk in chunks:
-                    if chunk:
-                        raise mismatch(size, offset)
+                if offset != size or await _holds_anything(chunks):
+                    raise completed(upload_id, about, size)
                 return size
+            if offset != size:
+                raise mismatch(size, offset)
             with self._body(upload_id).open("ab", buffering=0) as body:
                 try:
                     coming = self._until_superseded(upload_id, chunks)
@@ -357,6 +356,28 @@ def mismatch(expected: int, provided: int) -> RequestRefused:
         f"{expected} bytes are there, and the piece begins at {provided}",
         next_step="ask for the offset with HEAD and send what follows it",
     )  # fmt: skip
+
+
+def completed(upload_id: UUID, about: About, num_bytes: int) -> RequestRefused:
+    """Return the error of a piece for an upload that is whole: says what became of it."""
+    status = f"GET /v1/uploads/{upload_id}"
+    if about.receipt is not None:
+        became = f"it is stored: {about.receipt.num_documents:,} documents, batch {about.receipt.batch_id}"
+        next_step = f"see its receipt with {status}; begin a new upload for more with POST /v1/uploads"
+    elif about.problem is not None:
+        became = f"it was refused: {about.problem.detail or about.problem.title}"
+        next_step = f"{about.problem.next or f'see why with {status}'}; then begin a new upload with POST /v1/uploads"
+    else:
+        became, next_step = "it is being read", f"see how far it is with {status}"
+    what = f"upload {upload_id} is complete with {num_bytes:,} bytes, and takes no more; {became}"
+    return RequestRefused(409, "completed-upload", "The upload is complete", what, next_step=next_step)
+
+
+async def _holds_anything(chunks: AsyncIterator[bytes]) -> bool:
+    async for chunk in chunks:
+        if chunk:
+            return True
+    return False
 
 
 def refused_again(problem: Problem) -> RequestRefused:

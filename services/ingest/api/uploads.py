@@ -83,7 +83,8 @@ def routes(uploads: Uploads, limits: UploadLimits) -> APIRouter:
             _check_piece(request.headers.get("content-type", ""))
             offset = await uploads.append(upload_id, upload_offset, body.chunks())
             if upload_complete == NO:
-                return Response(status_code=204, headers=_told(offset, limits, is_complete=False))
+                is_complete = uploads.about(upload_id).is_complete
+                return Response(status_code=204, headers=_told(offset, limits, is_complete=is_complete))
             receipt = await uploads.complete(upload_id)
         except PlumblineError as error:
             return refusal(error, request.url.path, body)

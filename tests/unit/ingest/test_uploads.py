@@ -78,6 +78,29 @@ async def test_pieces_make_a_batch_that_is_taken_at_the_last_one(ingest: Ingest)
         assert await offset_of(client, place) == len(BODY)
 
 
+async def test_more_for_an_upload_that_is_stored_is_told_its_end_and_its_receipt(ingest: Ingest):
+    async with ingest.client() as client:
+        place = await begun(client)
+        receipt = UploadReceipt.model_validate_json((await sent(client, place, 0, BODY, last=True)).content)
+        for offset, more in ((len(BODY), b"more\n"), (0, BODY), (len(BODY) + 1, b"")):
+            problem = problem_of(await sent(client, place, offset, more))
+            assert (problem.status, problem.type.rpartition(":")[2]) == (409, "completed-upload")
+            assert f"it is stored: 2 documents, batch {receipt.batch_id}" in problem.detail
+            assert f"GET {place}" in str(problem.next)
+        nothing_more = await sent(client, place, len(BODY), b"")
+        assert (nothing_more.status_code, nothing_more.headers["upload-complete"]) == (204, "?1")
+
+
+async def test_more_for_an_upload_that_was_refused_is_told_why(ingest: Ingest):
+    async with ingest.client() as client:
+        place = await begun(client)
+        refused = problem_of(await sent(client, place, 0, b"{\n", last=True))
+        problem = problem_of(await sent(client, place, 2, b"more\n"))
+        assert (problem.status, problem.type.rpartition(":")[2]) == (409, "completed-upload")
+        assert f"it was refused: {refused.detail}" in problem.detail
+        assert str(refused.next) in str(problem.next)
+
+
 async def test_a_piece_that_does_not_fit_is_refused_and_changes_nothing(ingest: Ingest):
     async with ingest.client() as client:
         place = await begun(client)
