@@ -32,8 +32,8 @@ class LexiconEntry(Contract):
 
     Attributes:
         origin: A user named it, or it was mined from the corpus.
-        status: accepted: shall be one token; proposed: waits for a person; filtered: is no term of the domain, with the reason;
-            rejected: a person said no.
+        status: accepted: shall be one token; waiting: mined and good enough, the next extension of the tokenizer takes it;
+            proposed: waits for a person; filtered: is no term of the domain, with the reason; rejected: a person said no.
         score: How well a mined one holds together and stands free, 0 to 1.
         count: How often it occurs in the training text, at least.
         reason: Why it has its status, for people.
@@ -41,7 +41,7 @@ class LexiconEntry(Contract):
 
     term: TermText
     origin: Literal["user", "mined"]
-    status: Literal["accepted", "proposed", "filtered", "rejected"]
+    status: Literal["accepted", "waiting", "proposed", "filtered", "rejected"]
     score: float | None = None
     count: int | None = None
     reason: str | None = None

@@ -22,7 +22,7 @@ class TokenizerParts(Contract):
 
 
 class TermLeftOut(Contract):
-    """An accepted term that occurs in the training text and is no token, and why."""
+    """A term that occurs in the training text, is good enough, and is no token, and why."""
 
     term: str
     reason: str
@@ -50,7 +50,8 @@ class TokenizerReport(Contract):
         tokens_per_char: Fertility; lower is better.
         word_coverage: Occurrences of words of two and more characters, as a segmenter cuts them, that are one token.
         core_term_coverage: Occurrences of the thousand most frequent terms that are one token of the core; None: no term occurs.
-        num_terms: Accepted terms that occur, in the training text or in this one.
+        num_terms: Accepted terms that occur, in the training text or in this one. Those that wait for the next extension are
+            counted in `num_entries` only, here and below.
         terms_whole: Those of them that alone are one token; None: there are none.
         num_accepted_terms: Accepted terms, those that never occur included.
         accepted_terms_whole: Those of them that alone are one token; None: there are none.

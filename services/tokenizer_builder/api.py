@@ -26,7 +26,7 @@ BODY_DOCS = {
 }
 
 Authorization = Annotated[str | None, Header()]
-Status = Literal["accepted", "proposed", "filtered", "rejected"]
+Status = Literal["accepted", "waiting", "proposed", "filtered", "rejected"]
 
 
 def routes(store: ArtifactStore, *, operator: OperatorSettings) -> APIRouter:

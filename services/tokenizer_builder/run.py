@@ -28,6 +28,7 @@ def fit(job: Job) -> Fitted:
     state = read_lexicon_state(store, job.domain)
     lexicon = lexicon_of(texts, state, general_text(job.lexicon_rules.general_text), job.lexicon_rules)
     choice = choose(texts, serving, lexicon, job.rules)
+    lexicon = lexicon.with_waiting({one.term: one.reason for one in choice.waiting})
     is_same = choice.action == "reused" and serving_digest is not None
     digest = serving_digest if is_same and serving_digest else store.put_bytes(bpe.to_json(choice.tokenizer))
     report = report_on(

@@ -36,6 +36,7 @@ class Status(StrEnum):
     """What became of a term."""
 
     ACCEPTED = "accepted"
+    WAITING = "waiting"
     PROPOSED = "proposed"
     FILTERED = "filtered"
     REJECTED = "rejected"

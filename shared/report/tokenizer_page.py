@@ -13,6 +13,7 @@ from shared.report.templates import template_of
 TEMPLATE = "tokenizer.html.j2"
 MEANINGS = {
     "accepted": "shall be one token",
+    "waiting": "are good enough, and become tokens with the next extension; plumb lexicon accept TERM brings one at once",
     "proposed": "wait for a person: plumb lexicon accept TERM, or reject",
     "filtered": "are no terms of the domain",
     "rejected": "a person said no",

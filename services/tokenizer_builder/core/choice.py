@@ -1,4 +1,10 @@
-"""The tokenizer of a corpus version: its lexicon, the decision, and the tokenizer that follows. Pure."""
+"""The tokenizer of a corpus version: its lexicon, the decision, and the tokenizer that follows. Pure.
+
+Whether a tokenizer that serves is extended follows from what is new: users' terms that occur, and mined ones that the new text
+brings, which must save enough. Each corpus version shows a few more mined terms, so to append whatever is mined would change
+every model's embedding for half a percent of the tokens. But an extension that is made anyway takes all accepted terms that
+occur and may be appended. In between such terms wait: they are called so, not accepted, as long as the tokenizer lacks them.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +34,7 @@ from shared.errors import RunFailed
 
 RISEN = 5.0
 """A mined term is new if it stands so many times more often in the new text than in the text before."""
-NOT_BROUGHT = "it is mined, and new text does not bring it often enough"
+WAITS = "waits for the next extension: new text does not bring such terms often enough to change what serves"
 NUM_TOLD = 3
 """Users' terms that a reason names."""
 
@@ -39,8 +45,9 @@ class Choice:
 
     Attributes:
         terms_as_tokens: The lexicon's accepted terms that are tokens of it.
-        num_left_out: Accepted terms that are none.
+        num_left_out: Accepted terms that are none, those that wait not counted.
         left_out: Those of them that occur in the training text, what matters most first, each with the reason.
+        waiting: Mined terms that the next extension takes, or the next new tokenizer.
     """
 
     tokenizer: Tokenizer
@@ -50,6 +57,7 @@ class Choice:
     terms_as_tokens: tuple[str, ...]
     num_left_out: int
     left_out: tuple[TermLeftOut, ...]
+    waiting: tuple[TermLeftOut, ...] = ()
     num_new_tokens: int = 0
 
 
@@ -162,33 +170,57 @@ class _Work:
 
     def extended(self, serving: Tokenizer) -> Extended | None:
         """Return the serving tokenizer with the terms that the new text brings, None where it brings none."""
-        missing = new_terms(serving, [term for term in self.terms if term.count])
+        brought = self._brought(self._missing(serving))
+        return extend(serving, brought, self._screened(brought), max_terms=self._room(serving)) if brought else None
+
+    def extended_by_all(self, serving: Tokenizer) -> Extended | None:
+        """Return the serving tokenizer with all terms that occur and that it lacks, those that the new text brings first."""
+        missing = self._missing(serving)
+        brought = self._brought(missing)
+        first = {term.text for term in brought}
+        terms = [*brought, *(term for term in missing if term.text not in first)]
+        return extend(serving, terms, self._screened(terms), max_terms=self._room(serving)) if terms else None
+
+    def _missing(self, serving: Tokenizer) -> list[Term]:
+        return new_terms(serving, [term for term in self.terms if term.count])
+
+    def _brought(self, missing: Sequence[Term]) -> list[Term]:
         finder = Finder([term.text for term in missing])
         on_new, on_old = finder.counted(self._texts.new), finder.counted(self._texts.old)
         share = max(sum(map(len, self._texts.new)), 1) / max(sum(map(len, self._texts.old)), 1)
-        brought = [
+        return [
             term for term in missing
             if term.text in self._users or on_new[term.text] > RISEN * share * on_old[term.text]
         ]  # fmt: skip
-        return extend(serving, brought, self._screened(brought), max_terms=self._room(serving)) if brought else None
 
     def as_kept(self, serving: Tokenizer, extended: Extended | None, made: Decision) -> Choice:
-        """Return the serving tokenizer, or its extension, as the choice."""
-        is_extended = made.action == "extended" and extended is not None
-        tokenizer = extended.tokenizer if is_extended and extended else serving
+        """Return the serving tokenizer, or its extension by all terms, as the choice.
+
+        Args:
+            serving: The serving tokenizer.
+            extended: It with the terms that the new text brings, by which was decided.
+            made: What was decided.
+        """
+        by_all = self.extended_by_all(serving)
+        is_extended = made.action == "extended" and by_all is not None
+        tokenizer = by_all.tokenizer if is_extended and by_all else serving
         missing = {term.text for term in new_terms(tokenizer, self.terms)}
-        whys = {one.term: one.reason for one in extended.left_out} if extended else {}
-        left_out = self._left_out(tokenizer, whys, otherwise=NOT_BROUGHT)
+        whys = {one.term: one.reason for one in by_all.left_out} if by_all else {}
+        not_yet = self._left_out(tokenizer, whys, otherwise=WAITS)
+        waiting = tuple(one for one in not_yet if one.reason == WAITS and one.term not in self._users)
+        left_out = tuple(one for one in not_yet if one not in waiting)
+        num_more = len(by_all.added) - len(extended.added) if is_extended and by_all and extended else 0
         return Choice(
             tokenizer=tokenizer, fit=self._on_new(tokenizer), action=made.action,
-            reason=made.reason + self._told(left_out), left_out=left_out,
-            terms_as_tokens=tuple(term.text for term in self.terms if term.text not in missing), num_left_out=len(missing),
-            num_new_tokens=extended.num_new_tokens if is_extended and extended else 0,
+            reason=made.reason + _beside(num_more, len(waiting)) + self._told(left_out), left_out=left_out, waiting=waiting,
+            terms_as_tokens=tuple(term.text for term in self.terms if term.text not in missing),
+            num_left_out=len(missing) - len(waiting), num_new_tokens=by_all.num_new_tokens if is_extended and by_all else 0,
         )  # fmt: skip
 
     def _left_out(self, tokenizer: Tokenizer, whys: Mapping[str, str], *, otherwise: str) -> tuple[TermLeftOut, ...]:
-        missing = new_terms(tokenizer, [term for term in self.terms if term.count])
-        return tuple(TermLeftOut(term=term.text, reason=whys.get(term.text, otherwise)) for term in missing)
+        return tuple(
+            TermLeftOut(term=term.text, reason=whys.get(term.text, otherwise)) for term in self._missing(tokenizer)
+        )
 
     def _told(self, left_out: Sequence[TermLeftOut]) -> str:
         """Return the end of a reason: terms of users that occur and are no token; mined ones are many, and are not named."""
@@ -204,6 +236,13 @@ class _Work:
         long = [term.text for term in terms if len(term.text) >= MIN_ADDED_CHARS]
         sample = bpe.thin(self._texts.training, max_chars=self._rules.max_screen_chars)
         return overlaps(sample, long, cut=rjieba.cut, is_general=is_general)
+
+
+def _beside(num_more: int, num_waiting: int) -> str:
+    """Return what a reason says of the terms that did not decide."""
+    more = f"; with them {num_more:,} accepted terms that had waited" if num_more else ""
+    waiting = f"; {num_waiting:,} mined terms wait for the next extension" if num_waiting else ""
+    return more + waiting
 
 
 def _extension(extended: Extended | None, lexicon: Lexicon, texts: Sequence[str]) -> Extension | None:

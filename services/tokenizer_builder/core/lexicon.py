@@ -11,7 +11,7 @@ from contracts.lexicon import LexiconEntry, LexiconListing
 from services.tokenizer_builder.core.terms import Term, standing
 
 Decision = Literal["accepted", "rejected"]
-ORDER = ("accepted", "proposed", "filtered", "rejected")
+ORDER = ("accepted", "waiting", "proposed", "filtered", "rejected")
 
 
 class LexiconState(Contract):
@@ -52,8 +52,26 @@ class Lexicon(Contract):
 
     @property
     def accepted(self) -> tuple[LexiconEntry, ...]:
-        """The terms that shall be one token."""
+        """The terms that shall be one token, those that wait excluded."""
         return tuple(entry for entry in self.entries if entry.status == "accepted")
+
+    def with_waiting(self, waiting: Mapping[str, str]) -> "Lexicon":
+        """Return this with accepted mined terms called waiting, which the tokenizer that it belongs to was not extended by.
+
+        Args:
+            waiting: Why, by term.
+        """
+        if not waiting:
+            return self
+        entries = [
+            entry.model_copy(update={"status": "waiting", "reason": f"{entry.reason}; {waiting[entry.term]}"})
+            if entry.status == "accepted" and entry.term in waiting else entry
+            for entry in self.entries
+        ]  # fmt: skip
+        entries.sort(key=lambda entry: ORDER.index(entry.status))
+        num_waiting = sum(entry.status == "waiting" for entry in entries)
+        numbers = {"accepted": self.num_entries["accepted"] - num_waiting, "waiting": num_waiting}
+        return self.model_copy(update={"entries": tuple(entries), "num_entries": {**self.num_entries, **numbers}})
 
 
 def combined(

@@ -189,3 +189,33 @@ def test_the_report_counts_accepted_terms_that_are_no_token():
     assert (told.num_terms, told.terms_whole) == (2, 1 / 2), "数据权益 occurs in the held-out text, and is in pieces"
     assert (told.num_term_occurrences, told.terms_unbroken) == (2, 1 / 2)
     assert (told.num_accepted_terms, told.accepted_terms_whole) == (3, 1 / 3)
+
+
+def test_an_extension_takes_all_accepted_terms_and_until_then_they_are_said_to_wait():
+    serving = choose(corpus(OLD), None, NO_TERMS, RULES).tokenizer
+    texts = corpus(["数据出境安全评估由国家网信部门负责。"] * 3, OLD)
+    brought = with_terms("数据出境安全评估", texts=texts)
+    frequent = ["海上货物运输合同", "功能团体选举", "分区直接选举"]
+    known = with_terms(*frequent, texts=texts)
+    mined = [entry.model_copy(update={"origin": "mined", "reason": "score 0.50"}) for entry in known.entries]
+    missing = {entry.term for entry in mined if len(serving.encode(entry.term, add_special_tokens=False).ids) > 1}
+    assert missing
+    waiting = known.model_copy(update={"entries": tuple(mined)})
+    kept = choose(texts, serving, waiting, RULES)
+    assert (kept.action, kept.left_out, kept.num_left_out) == ("reused", (), 0)
+    assert {one.term for one in kept.waiting} == missing
+    assert kept.reason.endswith(f"; {len(missing)} mined terms wait for the next extension")
+    told = waiting.with_waiting({one.term: one.reason for one in kept.waiting})
+    assert {entry.term for entry in told.entries if entry.status == "waiting"} == missing
+    assert {entry.term for entry in told.accepted} == set(frequent) - missing
+    assert told.num_entries == {"accepted": len(told.accepted), "waiting": len(missing)}
+    assert "waits for the next extension" in str(told.entries[-1].reason)
+
+    both = waiting.model_copy(update={"entries": (*brought.entries, *mined)})
+    extended = choose(texts, serving, both, RULES)
+    assert (extended.action, extended.waiting, extended.left_out) == ("extended", (), ())
+    assert set(extended.terms_as_tokens) == {*frequent, "数据出境安全评估"}
+    assert extended.reason.startswith("extended: 1 new terms, 1 of them users', save ")
+    assert extended.reason.endswith(f"; with them {len(missing)} accepted terms that had waited")
+    again = choose(texts, extended.tokenizer, both, RULES)
+    assert (again.action, again.waiting, again.left_out) == ("reused", (), ()), "nothing is left to wait for"
