@@ -6,31 +6,34 @@ changes the law. Numbers are compared by value and with what they count: 三年 
 """
 
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.cleaner.core.near.codepoints import Codepoints
 from services.cleaner.core.near.guard_english import english_words
-from services.cleaner.core.near.guard_numbers import numbers
+from services.cleaner.core.near.guard_numbers import numbers, rates
 from services.cleaner.core.near.guard_tables import (
     ALWAYS_COUNTS,
     CODE_BITS,
+    CONTEXT_BITS,
     COUNTS_ONLY,
     COUNTS_UNLESS,
     LETTER,
     NUMERAL,
     POINT,
+    RATE,
+    WORD_LONGER,
+    WORD_ONLY,
+    WORD_UNLESS,
     tables,
 )
 from services.cleaner.core.near.guard_words import NUMERALS_IN_WORDS
 from services.cleaner.core.near.sketch import mixed
 
-GUARD_FORMAT: Final = 2
+GUARD_FORMAT: Final = 3
 """Raised with any change of what a text's guard is: guards of two formats cannot be compared."""
-
-T = TypeVar("T", np.bool_, np.uint8)
 
 _SPACE = 0x20
 _IN_WORDS = [ord(numeral) for numeral in NUMERALS_IN_WORDS]
@@ -81,8 +84,8 @@ def guards(texts: Codepoints) -> NDArray[np.uint64]:
     """
     marks = _marks(texts)
     hashes = np.zeros(len(marks.place), dtype=np.uint64)
-    are_words = np.flatnonzero(_are_words(texts, marks))
-    hashes[are_words] = _words(marks.some(are_words))
+    at, values = _words(texts, marks)
+    hashes[at] = values
     numerals = np.flatnonzero(_are_numerals(marks))
     if len(numerals):
         some = marks.some(numerals)
@@ -94,6 +97,9 @@ def guards(texts: Codepoints) -> NDArray[np.uint64]:
             marks.place[letters], marks.text[letters], marks.own[letters], marks.behind[letters]
         )
         hashes[letters[firsts]] = values
+    slashes = np.flatnonzero(marks.kind == RATE)
+    if len(slashes):
+        hashes[slashes] = rates(texts, marks.place[slashes], marks.text[slashes], marks.behind[slashes])
     counts = np.flatnonzero(hashes)
     return _digests(hashes[counts], marks.text[counts], len(texts.ends))
 
@@ -131,16 +137,20 @@ def _neighbours(
     return found
 
 
-def _are_words(texts: Codepoints, marks: Marks) -> NDArray[np.bool_]:
-    counts: NDArray[np.bool_] = marks.kind == ALWAYS_COUNTS
-    unless = np.flatnonzero(marks.kind == COUNTS_UNLESS)
-    some = marks.some(unless)
-    counts[unless] = ~_in_word(some, tables().unless) | (_in_word(some, tables().longer) > 0)
+def _words(texts: Codepoints, marks: Marks) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """Return which marks are, or stand for, a word that counts, and the words' hashes."""
+    at = np.flatnonzero((marks.kind >= ALWAYS_COUNTS) & (marks.kind <= COUNTS_ONLY))
+    some = marks.some(at)
+    word = _word(some)
+    counts: NDArray[np.bool_] = (some.kind == ALWAYS_COUNTS) | ((some.kind == COUNTS_ONLY) & (word & WORD_ONLY > 0))
+    longer = word & WORD_LONGER
+    unless = np.flatnonzero(some.kind == COUNTS_UNLESS)
+    counts[unless] = (word[unless] & WORD_UNLESS == 0) | (longer[unless] > 0)
     silent = unless[~counts[unless]]
-    counts[silent] = _are_continued(texts, marks.some(silent))
-    only = np.flatnonzero(marks.kind == COUNTS_ONLY)
-    counts[only] = _in_word(marks.some(only), tables().only)
-    return counts
+    counts[silent] = _are_continued(texts, some.some(silent))
+    which = np.flatnonzero(counts)
+    token = tables().token.take(some.own[which]).astype(np.uint64)
+    return at[which], mixed(token | longer[which].astype(np.uint64) << _LONGER_FORM)
 
 
 def _are_continued(texts: Codepoints, marks: Marks) -> NDArray[np.bool_]:
@@ -155,11 +165,6 @@ def _are_continued(texts: Codepoints, marks: Marks) -> NDArray[np.bool_]:
     return listed
 
 
-def _words(marks: Marks) -> NDArray[np.uint64]:
-    token = tables().token.take(marks.own).astype(np.uint64)
-    return mixed(token | _in_word(marks, tables().longer).astype(np.uint64) << _LONGER_FORM)
-
-
 def _are_numerals(marks: Marks) -> NDArray[np.bool_]:
     """Return which marks belong to a number: not the 一 of 一般, and a point only between Arabic digits."""
     kind, is_arabic = tables().kind, tables().is_arabic
@@ -167,17 +172,20 @@ def _are_numerals(marks: Marks) -> NDArray[np.bool_]:
     doubtful = np.flatnonzero(np.isin(marks.own, _IN_WORDS))
     alone = (kind.take(marks.before[doubtful]) != NUMERAL) & (kind.take(marks.behind[doubtful]) != NUMERAL)
     doubtful = doubtful[alone]
-    are_numerals[doubtful] = ~_in_word(marks.some(doubtful), tables().unless)
+    are_numerals[doubtful] = _word(marks.some(doubtful)) & WORD_UNLESS == 0
     points = np.flatnonzero(marks.kind == POINT)
     are_numerals[points] = is_arabic.take(marks.before[points]) & is_arabic.take(marks.behind[points])
     return are_numerals
 
 
-def _in_word(marks: Marks, listed: NDArray[T]) -> NDArray[T]:
-    """Return what a table says of the word that each mark makes with the character before or behind it."""
-    context = tables().context
+def _word(marks: Marks) -> NDArray[np.uint16]:
+    """Return what each mark and the character before it, and the one behind it, are together: both of their flags."""
+    context, table = tables().context, tables().word
     before, own, behind = (context.take(one).astype(np.int64) for one in (marks.before, marks.own, marks.behind))
-    return np.maximum(listed.take(before << 8 | own), listed.take(own << 8 | behind))
+    left, right = table.take(before << CONTEXT_BITS | own), table.take(own << CONTEXT_BITS | behind)
+    longer = np.maximum(left & WORD_LONGER, right & WORD_LONGER)
+    flags: NDArray[np.uint16] = (left | right) & (WORD_UNLESS | WORD_ONLY)
+    return flags | longer
 
 
 def _digests(hashes: NDArray[np.uint64], text: NDArray[np.int64], num_texts: int) -> NDArray[np.uint64]:

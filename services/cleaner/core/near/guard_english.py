@@ -8,6 +8,8 @@ from services.cleaner.core.near.sketch import mixed
 
 _SEED = np.uint64(0xE7037ED1A0B428DB)
 _ROMAN = np.isin(np.arange(1 << LETTER_BITS), [ord(letter) - ord("a") + 1 for letter in "ivx"])
+_PARTS = np.isin(np.arange(1 << LETTER_BITS), [ord(letter) - ord("a") + 1 for letter in "abcd"])
+"""What may follow it: IIIA期."""
 _MAX_CLASS = 5
 """Letters of a Roman numeral before 级: VIII and XVIII."""
 
@@ -35,6 +37,9 @@ def english_words(
     english = tables().english
     listed = english.take(np.searchsorted(english, packed), mode="clip") == packed
     is_class = tables().is_class.take(behind[starts + lengths - 1]) & (lengths <= _MAX_CLASS)
-    is_class &= (lengths == 1) | np.logical_and.reduceat(_ROMAN.take(letter), starts)
+    is_roman = _ROMAN.take(letter)
+    lasts = starts + lengths - 1
+    is_roman[lasts] |= _PARTS.take(letter[lasts])
+    is_class &= (lengths == 1) | np.logical_and.reduceat(is_roman, starts)
     counts = np.flatnonzero(listed & (lengths <= MAX_LETTERS) | is_class)
     return starts[counts], mixed(packed[counts] ^ _SEED)

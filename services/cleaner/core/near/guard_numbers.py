@@ -5,14 +5,19 @@ from numpy.typing import NDArray
 
 from services.cleaner.core.near import numerals
 from services.cleaner.core.near.codepoints import Codepoints
-from services.cleaner.core.near.guard_tables import LETTER, NUMERAL, tables
+from services.cleaner.core.near.guard_tables import CODE_BITS, LETTER, NUMERAL, RATE, tables
 from services.cleaner.core.near.sketch import mixed
 
 _SEED = np.uint64(0xA0761D6478BD642F)
+_RATE_SEED = np.uint64(0x8EBC6AF09C88C6E3)
 _SPACE = 0x20
-_SECOND = np.uint64(32)
+_MICRO = ord("μ")
+_SECOND = np.uint64(CODE_BITS)
+_THIRD = np.uint64(2 * CODE_BITS)
 _NEGATIVE = np.uint64(1 << 63)
 _POWERS_OF_TEN = np.array([10**power for power in range(numerals.MAX_PLAIN_DIGITS + 1)], dtype=np.uint64)
+_MAX_UNIT = 8
+"""Characters of a unit before a slash: mmol/kg/."""
 _PART = (ord("分"), ord("之"))
 
 
@@ -83,20 +88,51 @@ def _values(symbol: NDArray[np.int64], starts: NDArray[np.int64], lengths: NDArr
     return values
 
 
+def rates(
+    texts: Codepoints, place: NDArray[np.int64], text: NDArray[np.int64], behind: NDArray[np.uint32]
+) -> NDArray[np.uint64]:
+    """Return a hash of what stands behind each slash between a unit and what it is per: /h, /min, /平方米.
+
+    Args:
+        texts: What they stand in.
+        place: Of each slash, at least one. Shape (slashes,), as all of these.
+        text: Which text it stands in.
+        behind: The character behind it.
+
+    Returns:
+        Hashes; 0 where no number with its unit stands before the slash, or no unit behind it. Shape (slashes,).
+    """
+    kind, unit, values, starts = tables().kind, tables().unit, texts.values, texts.starts.take(text)
+    goes_on, is_rate = np.ones(len(place), dtype=np.bool_), np.zeros(len(place), dtype=np.bool_)
+    for back in range(1, _MAX_UNIT + 1):
+        before = values.take(place - back, mode="clip")
+        goes_on &= place - back >= starts
+        is_rate |= goes_on & (kind.take(before) == NUMERAL)
+        goes_on &= ~is_rate & ((unit.take(before) != 0) | (kind.take(before) == RATE) | (before == _SPACE))
+    units = _units(texts, place, behind, text)
+    return np.where(is_rate & (units != 0), mixed(units ^ _RATE_SEED), np.uint64(0))
+
+
 def _units(
     texts: Codepoints, last: NDArray[np.int64], behind: NDArray[np.uint32], text: NDArray[np.int64]
 ) -> NDArray[np.uint64]:
-    """Return what each number counts; of some units two characters, since mg is not ml, nor 工作日 自然日."""
-    unit, values, unit_end = tables().unit, texts.values, tables().unit_end
+    """Return what each number counts; two characters of some, since 工作日 is not 自然日, three Latin letters: kWh."""
+    unit, values, unit_end, ends = tables().unit, texts.values, tables().unit_end, texts.ends.take(text)
     first = unit.take(behind)
     second_at = last + 2 + (values.take(last + 1, mode="clip") == _SPACE)
     second_at += values.take(second_at, mode="clip") == _SPACE
     following = values.take(second_at, mode="clip")
     letter = unit.take(following)
-    second = np.where(_are_latin(first) & _are_latin(letter), letter, 0)
+    second = np.where((_are_latin(first) | (first == _MICRO)) & _are_latin(letter), letter, 0)
     second = np.where(tables().longer_unit.take(behind), unit_end.take(following), second)
-    second[second_at >= texts.ends.take(text)] = 0
-    return first.astype(np.uint64) | second.astype(np.uint64) << _SECOND
+    second[second_at >= ends] = 0
+    third = unit.take(values.take(second_at + 1, mode="clip"))
+    third[~_are_latin(second) | ~_are_latin(third) | (second_at + 1 >= ends)] = 0
+    packed = first.astype(np.uint64) | second.astype(np.uint64) << _SECOND | third.astype(np.uint64) << _THIRD
+    written = np.searchsorted(tables().unit_names, packed)
+    named = tables().unit_names.take(written, mode="clip") == packed
+    packed[named] = tables().unit_signs.take(written[named])
+    return packed
 
 
 def _are_negative(texts: Codepoints, place: NDArray[np.int64], text: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""The words whose loss or change changes the law: negations, modals, connectives, comparisons.
+"""The words whose loss or change changes the law: negations, modals, connectives, comparisons; see also `guard_opposites`.
 
 Most are recognised by one character, since that is enough to tell 应当 from 可以 and 或者 from 并且. Where the character also
 lives in words that say nothing of the kind, e.g. 应 in 相应, those words are listed; what is not listed counts, so an omission
@@ -8,7 +8,7 @@ kept one in eight of the near real articles apart that agree in law.
 
 from typing import Final
 
-ALWAYS: Final = "不未无無非否勿毋莫或且但禁免仅僅至半<＜>＞≤≦≥≧±"
+ALWAYS: Final = "不未无無非否勿毋莫或且但禁免仅僅至半<＜>＞≤≦≥≧±+＋¥￥$＄€£￡"
 """Count wherever they stand."""
 
 UNLESS: Final = {
@@ -92,28 +92,66 @@ ENGLISH: Final = (
     "exceed exceeds exceeding minimum maximum positive negative "
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
     "nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion half once twice "
-    "first second third fourth fifth sixth seventh eighth ninth tenth"
+    "first second third fourth fifth sixth seventh eighth ninth tenth "
+    "left right upper lower increase increased decrease decreased benign malignant acute chronic plaintiff defendant "
+    "qd bid tid qid qod qn qm hs prn po iv im ih sc"
 )
-"""The same of English texts, as whole words in any case; don and its like are what is left of don't. At most 12 letters each."""
+"""The same of English texts, as whole words in any case; don and its like are what is left of don't. At most 12 letters each.
 
-SAME: Final = {"無": "无", "應": "应", "須": "须", "僅": "仅", "＜": "<", "＞": ">", "≦": "≤", "≧": "≥", "％": "%"}
+The last line is how often, and by which way, a prescription wants it taken.
+"""
+
+SAME: Final = {
+    "無": "无",
+    "應": "应",
+    "須": "须",
+    "僅": "仅",
+    "＜": "<",
+    "＞": ">",
+    "≦": "≤",
+    "≧": "≥",
+    "％": "%",
+    "＋": "+",
+    "￥": "¥",
+    "＄": "$",
+    "￡": "£",
+    "µ": "μ",
+}
 """Other ways to write a character."""
 
 UNITS: Final = (
-    "年月日天周季时分秒元角倍人名个次条款项章节编级等岁例度米克吨升里亩户件份期种台辆册页字公千毫微厘平立％%‰℃μ"
-    "旬斤尺寸海摄华上下美欧英港澳加韩新瑞卢泰卷支瓶片粒袋盒针剂处家所间张座头只棵株"
+    "小年月日天周季时分秒元角倍人名个次条款项章节编级等岁例度米克吨升里亩户件份期种台辆册页字公千毫微厘平立％%‰℃μµ"
+    "旬斤尺寸海摄华上下美欧英港澳加韩新瑞卢泰卷支瓶片粒袋盒针剂处家所间张座头只棵株滴丸包贴枚勺瓦伏安焦"
 )
 """What may follow a number and belongs to it: 三年 is not 三月, 5mg is not 5g, 零上 is not 零下."""
 
-LONGER_UNITS: Final = "个公毫微厘平立美欧英日港澳加韩新瑞卢泰人海摄华小"
-UNIT_ENDS: Final = "工自月日年季周星小百基点斤里顷分尺寸吨克升米秒安方元镑币民浬氏法布铢时伏"
+LONGER_UNITS: Final = "个公毫微厘平立美欧英日港澳加韩新瑞卢泰人海摄华小瓦安"
+UNIT_ENDS: Final = "工自交营月日年季周星小百基点斤里顷分尺寸吨克升米秒安方元镑币民浬氏法布铢时伏"
 """How units that begin with one of `LONGER_UNITS` go on: 个工作日 is not 个自然日, 毫克 is not 毫升, 美元 is not 欧元."""
+
+SAME_UNITS: Final = {
+    "克": "g",
+    "毫克": "mg",
+    "微克": "μg",
+    "升": "l",
+    "毫升": "ml",
+    "厘米": "cm",
+    "毫米": "mm",
+    "公斤": "kg",
+    "公里": "km",
+    "摄氏": "℃",
+    "小时": "h",
+}
+"""Units that are written out as often as not: 5毫克 is 5mg, as 5mL is 5ml."""
 
 MINUS: Final = "-\u2212\uff0d\u2013负負"
 """Makes the number behind it another one, unless a digit, a letter or another of them stands before it: 2020-01-01, 3-5."""
 
-CLASSES: Final = "级級类類期型度"
-"""What makes a Latin letter, or a Roman numeral of letters, before it count: III级, A类."""
+RATES: Final = "/／"
+"""Behind a number and its unit, what is per what: 20ml/h is not 20ml/min."""
+
+CLASSES: Final = "级級类類期型度组档"
+"""What makes a Latin letter, or a Roman numeral of letters, before it count: III级, A类; the last letter of IIIA期 is its own."""
 
 PERCENT: Final = {"百": "%", "千": "‰", "万": "‱"}
 """百分之五 is 5%."""

@@ -49,6 +49,32 @@ AGREE = [
     *(("－５℃", "-5℃"), ("−5%", "负百分之五"), ("廿三日", "23日"), ("卅日", "三十日"), ("ＩＩ级", "II级")),
     *(("第2020-01号", "第2020、01号"), ("3-5年", "3、5年"), ("GB-5", "GB5"), ("附表--5", "附表5")),
     *(("应变能力", "能力"), ("应急预案", "预案"), ("应届毕业生", "毕业生"), ("没收财物", "财物"), ("可见光", "光")),
+    *(("5毫克", "5mg"), ("5 mL", "5ml"), ("5毫升", "５ｍｌ"), ("5微克", "5μg"), ("5µg", "5μg"), ("38摄氏度", "38℃")),
+    *(
+        ("48小时", "48h"),
+        ("20ml/h", "20 毫升／小时"),
+        ("5 mg / kg", "5mg/kg"),
+        ("和/或", "和或"),
+        ("http://x", "http:x"),
+    ),
+    *(
+        ("左右", ""),
+        ("大小为3cm左右", "大小为3cm"),
+        ("甲状腺", "腺"),
+        ("乙状结肠", "结肠"),
+        ("园丁", ""),
+        ("副本", "本"),
+    ),
+    *(
+        ("男女", ""),
+        ("事故", "故事"),
+        ("损失", "损"),
+        ("病历", "病"),
+        ("证明", "证"),
+        ("利率", "率"),
+        ("处理上", "处理"),
+    ),
+    *(("（＋）", "(+)"), ("￥300", "¥300"), ("＄300", "$300"), ("第2020/01号", "第2020、01号")),
     *(("可持续发展", "发展"), ("可再生能源", "能源"), ("可变利益", "利益"), ("VIP客户", "客户")),
 ]
 DISAGREE = [
@@ -132,7 +158,41 @@ DISAGREE = [
     *(("零下5度", "零上5度"), ("II级", "III级"), ("IV期", "VI期"), ("A类", "B类"), ("廿日", "卅日"), ("廿三", "廿四")),
     *(("每年", "每月"), ("每年", "年"), ("上半年", "下半年"), ("上旬", "中旬"), ("按月", "按季"), ("次日", "当日")),
     *(("拒绝", "同意"), ("拒绝", ""), ("驳回", "同意")),
+    # What is per what, and currencies.
+    *(("20ml/h", "20ml/min"), ("20 ml/h", "20 ml/min"), ("120次/分", "120次/时"), ("5mg/kg/d", "5mg/kg/h")),
+    *(
+        ("5mg/kg", "5mg"),
+        ("3元/平方米", "3元/亩"),
+        ("每分钟20滴", "每小时20滴"),
+        ("每隔日", "每日"),
+        ("隔日一次", "每日一次"),
+    ),
+    *(("年利率6%", "月利率6%"), ("日利率6%", "月利率6%"), ("500千瓦", "500千瓦时"), ("500kW", "500kWh")),
+    *(("10mmol", "10mol"), ("5滴", "5丸"), ("三个交易日", "三个营业日"), ("￥300", "$300"), ("人民币", "港币")),
+    # Doses and signs.
+    *(("bid", "tid"), ("tid", "qid"), ("qd", "bid"), ("每次1片bid服", "每次1片tid服"), ("(+)", "(-)"), ("＋", "－")),
+    *(("A+型", "A-型"), ("弱阳性", "强阳性")),
+    # Times.
+    *(("上午9时", "下午9时"), ("年初", "年末"), ("年初", "年底"), ("月底", "月初"), ("季初", "季末"), ("去年", "今年")),
+    *(("今年", "明年"), ("农历正月初五", "公历正月初五"), ("春季", "秋季"), ("元旦", "春节"), ("早餐", "晚餐")),
+    # Classes and parties.
+    *(("IIIA期", "IIIB期"), ("IIIA期", "IIA期"), ("IIIa期", "IIIb期"), ("A组", "B组"), ("甲类传染病", "乙类传染病")),
+    *(("甲级", "乙级"), ("丙等", "丁等"), ("甲型", "乙型"), ("甲肝", "乙肝"), ("甲方", "乙方"), ("甲醇", "乙醇")),
+    *(("甲应付款，乙应交货", "乙应付款，甲应交货"), ("主任", "副主任"), ("男方", "女方"), ("上级", "下级")),
 ]
+OPPOSITES = (
+    "至少/至多 有义务/有权 左侧/右侧 左肾/右肾 术前/术后 餐前/餐后 饭前/饭后 产前/产后 税前/税后 婚前/婚后 口服/外用 "
+    "内服/外用 升高/降低 上升/下降 良性/恶性 从重/从轻 从宽/从严 加重/减轻 主犯/从犯 累犯/初犯 故意/过失 正常/异常 "
+    "原告/被告 上诉/抗诉 上诉/申诉 有效/无效 急性/慢性 增加/减少 增大/缩小 增多/减少 增快/减慢 高于/低于 提前/延后 "
+    "提前/推迟 轻伤/重伤 既遂/未遂 首次/再次 前款/后款 前者/后者 正职/副职 上调/下调 上限/下限 起始/终止 中止/终止 "
+    "连带责任/按份责任 静脉/肌内 静滴/静推 滴注/推注 动脉/静脉 申请人/被申请人 执行人/被执行人 保险人/被保险人 债权/债务 "
+    "出租/承租 委托人/受托人 转让人/受让人 买方/卖方 收款人/付款人 吊销/撤销 吊销/注销 维持/撤销 撤回/撤销 罚金/罚款 "
+    "拘役/管制 缓刑/实刑 境内/境外 出境/入境 进口/出口 国内/国外 订金/定金 生效/失效 直接/间接 书面/口头 公有/私有 "
+    "完全/限制 全部/主要 主要/次要 近端/远端 内侧/外侧 双侧/单侧 患侧/健侧 上叶/下叶 上肢/下肢 收缩/舒张 原发/继发 "
+    "显性/隐性 先天/后天 高血压/低血压 高危/低危 高危/中危 低渗/高渗 吸气/呼气 早期/晚期 冷藏/冷冻 启用/停用 好转/恶化 "
+    "加刑/减刑 亚急性/急性 重度/轻度 重度/中度"
+)
+"""Pairs of which one word stands for the other in documents that are otherwise alike."""
 
 
 def guard(text):
@@ -147,6 +207,16 @@ def test_agrees(left, right):
 @pytest.mark.parametrize(("left", "right"), DISAGREE)
 def test_disagrees(left, right):
     assert guard(left) != guard(right)
+
+
+@pytest.mark.parametrize("pair", OPPOSITES.split())
+def test_an_opposite_is_seen_in_every_article(pair):
+    """Behind whatever stands before it, so that no neighbour hides it."""
+    one, other = pair.split("/")
+    texts = articles()[::100]
+    added = [[f"{text[:-1]}，{word}{text[-1:]}" for text in texts] for word in (one, other)]
+    first, second = (fingerprints(side).guards for side in added)
+    assert not (first == second).any()
 
 
 @pytest.mark.parametrize(
@@ -225,6 +295,9 @@ CHANGES = {
     "可以": lambda text, rng: text.replace("可以", rng.choice(["应当", "不得"]), 1),
     "或者": lambda text, rng: text.replace("或者", rng.choice(["并且", "以及"]), 1),
     "不": lambda text, rng: text.replace("不", "", 1),
+    "过失": lambda text, rng: text.replace("过失", "故意", 1),
+    "减轻": lambda text, rng: text.replace("减轻", "加重", 1),
+    "承租": lambda text, rng: text.replace("承租", "出租", 1),
     "以上": lambda text, rng: text.replace("以上", "以下", 1),
     "月": lambda text, rng: re.sub("[0-9０-９零〇一二三四五六七八九十]+(?=月)", "13", text, count=1),
 }
@@ -237,7 +310,7 @@ def test_a_change_of_law_is_seen_in_every_article(word):
     changed = [CHANGES[word](text, rng) for text in originals]
     pairs = [pair for pair in zip(originals, changed, strict=True) if pair[0] != pair[1]]
     before, after = (fingerprints(list(side)).guards for side in zip(*pairs, strict=True))
-    assert len(pairs) > 100
+    assert len(pairs) > 90
     assert not (before == after).any()
 
 
@@ -252,9 +325,9 @@ def test_typing_errors_elsewhere_change_nothing():
     assert same[same_law].mean() > 0.93
 
 
-def test_known_answers_of_format_2():
+def test_known_answers_of_format_3():
     """A change here makes stored guards worthless: raise `GUARD_FORMAT` instead, and rebuild from the documents."""
-    assert GUARD_FORMAT == 2
+    assert GUARD_FORMAT == 3
     assert guard("为了规范市场秩序") == 0
-    assert f"{guard('处三年以上五年以下有期徒刑，并处罚金；不得减刑。'):016x}" == "3f3bd33132b06477"
-    assert f"{guard('血小板低于 10⁹/L 的百分之五，服用5mg。'):016x}" == "75123e409676b7c8"
+    assert f"{guard('处三年以上五年以下有期徒刑，并处罚金；不得减刑。'):016x}" == "aa06171dd5f3fccc"
+    assert f"{guard('血小板低于 10⁹/L 的百分之五，服用5mg。'):016x}" == "3da31ce02bb90b43"
