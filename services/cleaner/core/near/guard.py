@@ -184,8 +184,9 @@ def _word(marks: Marks) -> NDArray[np.uint16]:
     before, own, behind = (context.take(one).astype(np.int64) for one in (marks.before, marks.own, marks.behind))
     left, right = table.take(before << CONTEXT_BITS | own), table.take(own << CONTEXT_BITS | behind)
     longer = np.maximum(left & WORD_LONGER, right & WORD_LONGER)
-    flags: NDArray[np.uint16] = (left | right) & (WORD_UNLESS | WORD_ONLY)
-    return flags | longer
+    word: NDArray[np.uint16] = (left | right) & np.uint16(WORD_UNLESS | WORD_ONLY)
+    word |= longer
+    return word
 
 
 def _digests(hashes: NDArray[np.uint64], text: NDArray[np.int64], num_texts: int) -> NDArray[np.uint64]:

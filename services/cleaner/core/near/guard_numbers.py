@@ -128,7 +128,9 @@ def _units(
     second[second_at >= ends] = 0
     third = unit.take(values.take(second_at + 1, mode="clip"))
     third[~_are_latin(second) | ~_are_latin(third) | (second_at + 1 >= ends)] = 0
-    packed = first.astype(np.uint64) | second.astype(np.uint64) << _SECOND | third.astype(np.uint64) << _THIRD
+    packed: NDArray[np.uint64] = first.astype(np.uint64)
+    packed |= second.astype(np.uint64) << _SECOND
+    packed |= third.astype(np.uint64) << _THIRD
     written = np.searchsorted(tables().unit_names, packed)
     named = tables().unit_names.take(written, mode="clip") == packed
     packed[named] = tables().unit_signs.take(written[named])
