@@ -91,8 +91,19 @@ _LANDLINE = (
     rf"{_NOT_BEFORE}(?:{_COUNTRY}?[(（]0{_AREA}[)）]{_DASH}?|{_COUNTRY}?0{_AREA}{_DASH}|\+86{_DASH}?{_AREA}{_DASH})"
     rf"{_LOCAL}{_EXTENSION}{_NOT_AFTER}"
 )
-_NAMED = r"(?:电话|手机|座机|传真|联系方式|[Tt][Ee][Ll]|[Ff][Aa][Xx])(?:号码?)?[^\S\n]*[:：是为]?[^\S\n]*"
-_PHONE = re.compile(rf"{_MOBILE}|{_LANDLINE}|{_NAMED}(?P<bare>(?:0{_AREA})?{_LOCAL}){_NOT_AFTER}{_UNIT}")
+# Two groups that may be two numbers as well: with +86 before them, or apart from other digits and not round, as amounts are.
+_INTERNATIONAL = rf"{_NOT_BEFORE}(?:\+|00)86{_DASH}?[(（]?1[3-9]\d[)）]?(?:{_DASH}?\d){{8}}{_NOT_AFTER}{_UNIT}"
+_LOOSE = (
+    rf"(?P<loose>{_NOT_BEFORE}(?<!\d[{_DASHES} .])(?<![¥￥$第])"
+    rf"(?:1[3-9]\d{_DASH}\d{{8}}|1[3-9]\d{{5}} \d{{4}}|1[3-9]\d{{3}} \d{{6}}"
+    # 1949 and the like are years in a table.
+    rf"|(?:1[3-8]\d\d |1[3-9]\d\d[{_DASHES}])\d{{3}}{_DASH}\d{{4}}))(?<!000){_NOT_AFTER}(?![{_DASHES} .]\d){_UNIT}"
+)
+_NAMED = (
+    r"(?:电话|手机|座机|固话|传真|总机|热线|联系方式|[Tt][Ee][Ll]|[Ff][Aa][Xx])(?:号码?)?[^\S\n]*[.:：是为]?[^\S\n]*"
+    rf"(?P<bare>(?:0{_AREA}{_DASH}?)?{_LOCAL}{_EXTENSION}|0?1[3-9](?:{_DASH}?\d){{9}})"
+)
+_PHONE = re.compile(rf"{_MOBILE}|{_LANDLINE}|{_INTERNATIONAL}|{_LOOSE}|{_NAMED}{_NOT_AFTER}{_UNIT}")
 _EMAIL = re.compile(
     r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,24}(?![\w-])", re.ASCII
 )
@@ -100,6 +111,11 @@ _ROW = re.compile(rf"[0-9](?:[0-9.() （）{_DASHES}]{{5,}}[0-9X])", re.IGNORECA
 CONTEXT: Final = 16
 """Characters before and after a row of digits that may belong to its number or say what it is."""
 _OTHER_CODE = re.compile(r"(?:信用代码|注册号|机构代码|执照号码?|案号|批准文号|货号|订单号)[^\S\n]*[:：为是]?[^\S\n]*$")
+_COUNTED = re.compile(
+    r"(?:编号|[批单证文卷]号|条码|ISBN|ISSN|金额|数量|总[额量数]|面积|人口|产[量值]|合计|[共总]计|总共|分别|标准|[A-Za-z]{2}/?T?)"
+    r"[^\S\n]*[:：为是]?[^\S\n]*$"
+)
+"""Before two groups of digits: they are an amount or the number of a thing."""
 
 
 def needs(joined: JoinedTexts, kinds: Collection[PersonalKind]) -> Flags:
@@ -168,6 +184,11 @@ def _is_other_code(text: str, at: int) -> bool:
     return _OTHER_CODE.search(text, max(0, at - CONTEXT), at) is not None
 
 
+def _is_counted(text: str, at: int) -> bool:
+    """Whether the words before say that the number there is an amount, or the number of a thing."""
+    return _COUNTED.search(text, max(0, at - CONTEXT), at) is not None
+
+
 def _identities(text: str) -> Iterator[tuple[int, int]]:
     for match in _numbers(_IDENTITY, text, is_identity):
         if not _is_other_code(text, match.start()):
@@ -182,6 +203,8 @@ def _bank_cards(text: str) -> Iterator[tuple[int, int]]:
 
 def _phones(text: str) -> Iterator[tuple[int, int]]:
     for match in _numbers(_PHONE, text):
+        if match["loose"] and (_is_other_code(text, match.start()) or _is_counted(text, match.start())):
+            continue
         yield match.span("bare") if match["bare"] else match.span()
 
 
