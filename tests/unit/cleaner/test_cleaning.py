@@ -228,3 +228,12 @@ def test_statutes_that_were_read_wrongly_are_all_repaired():
     cleaned = clean_texts(misread, DEFAULTS)
     assert cleaned.texts == clean_texts(texts, DEFAULTS).texts
     assert cleaned.counts[Stage.MOJIBAKE].documents == len(texts)
+
+
+def test_a_table_of_people_is_no_repetition_though_its_masks_are_all_alike():
+    names = [f"{family}{given}" for family in "赵钱孙李周" for given in ("建国", "秀英", "志强", "丽华")]
+    numbers = "</td><td>".join(["11010519491231002X", "13812345678", "4111111111111111"])
+    text = "".join(["<table>", *(f"<tr><td>{name}</td><td>{numbers}</td></tr>" for name in names), "</table>"])
+    cleaned = clean_texts([text, "为了维护市场秩序，" * 40], CleaningRules())
+    assert [cleaned.texts[0].count(mask) for mask in ("[身份证号]", "[电话]", "[银行卡号]")] == [20, 20, 20]
+    assert [(one.position, one.reason) for one in cleaned.rejections] == [(1, Reason.REPEATED)]

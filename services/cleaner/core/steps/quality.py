@@ -1,5 +1,6 @@
 """What a document is made of, for all documents of a batch at once, and which of them are no use."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from services.cleaner.core.steps import mojibake
 from services.cleaner.core.steps.joined import JoinedTexts
+from services.cleaner.core.steps.personal_data import MASKS
 from services.cleaner.core.steps.traits import KIND_MASK, Kind
 
 Shares = npt.NDArray[np.float32]
@@ -189,6 +191,9 @@ def _languages(han: Shares, latin: Shares, accented: Shares, other: Shares) -> n
     return np.where(foreign | (han + latin == 0), Language.OTHER, known).astype(np.uint8)
 
 
+_MASK = re.compile("|".join(map(re.escape, MASKS.values())))
+
+
 def judge(
     texts: Sequence[str], joined: JoinedTexts, measured: TextStatistics, limits: Limits
 ) -> dict[int, tuple[Reason, float]]:
@@ -209,6 +214,9 @@ def judge(
     )
     # A later rule overwrites an earlier one: the plainest reason comes last.
     rejected = {int(at): (reason, float(scores[at])) for reason, scores, flags in rules for at in np.flatnonzero(flags)}
+    for at in [at for at, (reason, _) in rejected.items() if reason is Reason.REPEATED]:
+        if not _repeats_without_masks(texts[at], limits.repeated):
+            del rejected[at]
     for at in np.flatnonzero(mojibake.may_be_broken(joined)).tolist():
         if (share := mojibake.broken_share(texts[at])) > limits.broken:
             rejected[at] = (Reason.BROKEN, share)
@@ -217,3 +225,10 @@ def judge(
     for at in np.flatnonzero(measured.length == 0).tolist():
         rejected[at] = (Reason.EMPTY, 0.0)
     return rejected
+
+
+def _repeats_without_masks(text: str, most: float) -> bool:
+    """Whether a text repeats itself apart from the masks, which are all alike: a table of people is no repetition."""
+    plain = _MASK.sub("", text)
+    measured = statistics(JoinedTexts.of([plain]))
+    return plain == text or bool(measured.length[0] >= MIN_JUDGED and measured.repeated[0] > most)
