@@ -2,7 +2,8 @@
 
 1. The core learns merges inside the words of a segmenter: whole words, few tokens across word boundaries.
 2. Short terms, and those that would cut their neighbours, become merges; all others are found before any merge (`screen`).
-   Those that users named and that occur come first, and the words of the core give them room where they need it.
+   Where those that occur need more room than is theirs, the merges without a segmenter give it; for those that users named, which
+   come first, the words of the core do too.
 3. On the text between these terms merges go on without a segmenter: what often stands together becomes one token.
 
 Each stage only appends, so the first ids are a smaller tokenizer's. Source of the recipe: our measurements of segmented,
@@ -28,8 +29,8 @@ TWO_NUMERALS = re.compile(f"[{NUMERALS}]{{2}}")
 """Chinese numerals are read one by one like digits: 三年 and 十三年 differ in a token, whatever the number."""
 SEGMENTED_SHARE, CONTINUED_SHARE = 0.65, 0.2
 """Of the room beside special tokens, bytes and characters: for the core's words, and for what is merged without a segmenter."""
-LEAST_SEGMENTED_SHARE = 0.4
-"""The core's words keep this share, whatever room users' terms need: those get two fifths of it at most."""
+LEAST_SEGMENTED_SHARE, LEAST_CONTINUED_SHARE = 0.4, 0.05
+"""They keep these shares, whatever room terms need: those that users named get 55 % of it at most, mined ones 30 %."""
 RARE_CHARACTER_PER = 4_000_000
 """A character has a token of its own if it occurs once, and once more for so many characters of text."""
 MIN_CONTINUED_COUNT = 4
@@ -95,14 +96,16 @@ def build(
     num_characters = len(draft.names) - bpe.NUM_FIXED
     room = sizes.vocab_size - len(draft.names)
     base = len(draft.names)
-    end = base + int(room * (1 - CONTINUED_SHARE))
+    last = base + int(room * (1 - LEAST_CONTINUED_SHARE))
     words = Pieces(_wordly(counts, terms, sizes), draft.ids, draft.names)
     _learn(draft, words, up_to=base + int(room * LEAST_SEGMENTED_SHARE), min_count=2, max_chars=sizes.max_word_chars)
-    needed = choose(draft, terms[:num_first], screened, up_to=end).cost
-    up_to = min(base + int(room * SEGMENTED_SHARE), end - needed)
+    needed = choose(draft, terms[:num_first], screened, up_to=last).cost
+    up_to = min(base + int(room * SEGMENTED_SHARE), last - needed)
     _learn(draft, words, up_to=up_to, min_count=2, max_chars=sizes.max_word_chars)
     num_segmented = len(draft.names) - base
-    chosen = choose(draft, terms, screened, up_to=end)
+    needed = choose(draft, [term for term in terms if term.count], screened, up_to=last).cost
+    up_to = max(base + int(room * (1 - CONTINUED_SHARE)), len(draft.names) + needed)
+    chosen = choose(draft, terms, screened, up_to=up_to)
     for term in chosen.merged:
         join(draft, term)
     num_new = sum(term not in draft.ids for term in chosen.added)

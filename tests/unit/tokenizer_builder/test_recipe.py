@@ -154,6 +154,21 @@ def test_terms_that_users_named_go_before_words_and_the_size_holds():
     assert crowded.left_out
 
 
+def test_terms_that_occur_take_the_room_of_merges_without_a_segmenter():
+    words = [word for word, _ in counted(HELD_OUT).runs.most_common() if 2 < len(word) < 9]
+    sizes = Sizes(vocab_size=4_000)
+    fewer, more = (
+        build(counted(TEXTS), [Term(text=word, count=1) for word in words[:number]], {}, sizes) for number in (50, 500)
+    )
+    assert (fewer.left_out, more.left_out) == ((), ())
+    assert share_whole(more.tokenizer, words[:500]) == 1.0
+    assert 0 < more.num_continued < fewer.num_continued
+    assert more.num_segmented == fewer.num_segmented, "words give room to terms of users only"
+    absent = build(counted(TEXTS), [Term(text=word, count=0) for word in words[:500]], {}, sizes)
+    assert 0 < len(absent.left_out), "what does not occur takes none of it"
+    assert absent.num_continued > more.num_continued
+
+
 def test_characters_that_terms_bring_count_into_the_size():
     rare = [chr(0x20000 + number) for number in range(400)]
     terms = [Term(text=left + right, count=1) for left, right in zip(rare[::2], rare[1::2], strict=True)]
