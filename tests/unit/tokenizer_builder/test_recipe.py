@@ -165,7 +165,7 @@ def test_terms_that_occur_take_the_room_of_merges_without_a_segmenter():
     assert 0 < more.num_continued < fewer.num_continued
     assert more.num_segmented == fewer.num_segmented, "words give room to terms of users only"
     absent = build(counted(TEXTS), [Term(text=word, count=0) for word in words[:500]], {}, sizes)
-    assert 0 < len(absent.left_out), "what does not occur takes none of it"
+    assert len(absent.left_out) > 0, "what does not occur takes none of it"
     assert absent.num_continued > more.num_continued
 
 
