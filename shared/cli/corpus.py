@@ -31,6 +31,7 @@ group = typer.Typer(no_args_is_help=True, help="The corpus: versions, what was r
 CLEANER = "cleaner"
 WIDTH = 48
 MINUTE = "%Y-%m-%d %H:%M"
+NONE_LEFT_OUT = "no batch is left out of the next version"
 Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="List so many at most.")]
 Why = Annotated[str, typer.Option("--reason", help="Why, for the record; at most 500 characters.")]
 Earlier = Annotated[int, typer.Argument(metavar="A", help="The earlier version's number.")]
@@ -148,7 +149,7 @@ def batches(
     """List the batches of the corpus, what cleaning did to them, and which are left out of the next version."""
     query = {"quarantined": quarantined, "limit": limit}
     found = _get(state_dir, f"/v1/domains/{domain}/corpus/batches", CorpusBatches, query)
-    _show_batches(found, as_json=as_json)
+    _show_batches(found, as_json=as_json, none=NONE_LEFT_OUT if quarantined else "no batches")
 
 
 @group.command()
@@ -162,7 +163,8 @@ def quarantine(
 ) -> None:
     """Leave a batch out of the next versions, until it is put back."""
     path = f"/v1/domains/{domain}/corpus/batches/{batch_id}/quarantine"
-    _show_batches(_post(state_dir, path, request_of(BatchOrder, reason=reason), CorpusBatches), as_json=as_json)
+    left_out = _post(state_dir, path, request_of(BatchOrder, reason=reason), CorpusBatches)
+    _show_batches(left_out, as_json=as_json, none=NONE_LEFT_OUT)
 
 
 @group.command(name="put-back")
@@ -176,7 +178,8 @@ def put_back(
 ) -> None:
     """Take a batch out of quarantine: the next version holds it again."""
     path = f"/v1/domains/{domain}/corpus/batches/{batch_id}/put-back"
-    _show_batches(_post(state_dir, path, request_of(BatchOrder, reason=reason), CorpusBatches), as_json=as_json)
+    left_out = _post(state_dir, path, request_of(BatchOrder, reason=reason), CorpusBatches)
+    _show_batches(left_out, as_json=as_json, none=NONE_LEFT_OUT)
 
 
 def _get(state_dir: Path, path: str, model: type[AnyModel], query: Mapping[str, str | int | bool | None]) -> AnyModel:
@@ -192,12 +195,12 @@ def _post(state_dir: Path, path: str, body: RestoreRequest | BatchOrder, model: 
         return answer_of(client.post(path, json=body.model_dump(mode="json"), headers=target.as_operator()), model)
 
 
-def _show_batches(found: CorpusBatches, *, as_json: bool) -> None:
+def _show_batches(found: CorpusBatches, *, as_json: bool, none: str) -> None:
     if as_json:
         screen.show_json(found)
         return
     console = screen.stdout()
-    console.print(readable(_of_batches(found.batches), width=console.width) if found.batches else "no batches")
+    console.print(readable(_of_batches(found.batches), width=console.width) if found.batches else none)
 
 
 def _of_versions(found: Sequence[CorpusVersionView]) -> tuple[Column, ...]:

@@ -47,7 +47,14 @@ Encoding = Annotated[str | None, typer.Option("--encoding", help="Of the file, e
 Term = Annotated[str, typer.Argument(help="The term, as it stands in the text.")]
 WithStatus = Annotated[Status | None, typer.Option("--status", help="Only terms of this status.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=20_000, help="At most so many.")]
-Output = Annotated[Path, typer.Option("--output", dir_okay=False, help="The file to write; it is replaced.")]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        dir_okay=False,
+        help=f"The file to write; it is replaced. Else {DEFAULT_OUTPUT}, and JSON goes to the terminal.",
+    ),
+]
 
 
 @group.command()
@@ -121,7 +128,7 @@ def reject(
 @group.command()
 def report(
     *,
-    output: Output = DEFAULT_OUTPUT,
+    output: Output = None,
     domain: Domain = DEFAULT_DOMAIN,
     state_dir: StateDir = DEFAULT_STATE_DIR,
     as_json: AsJson = False,
@@ -133,18 +140,22 @@ def report(
             f"A page needs {' and '.join(missing)}, which the daemons do not.",
             next_step="pip install 'jinja2>=3.1' 'matplotlib>=3.10', or take --json.",
         )
-    if not output.absolute().parent.is_dir():
-        raise ArgumentRefused(f"There is no folder {output.parent}.", next_step="Make it, or name another --output.")
+    path = output or DEFAULT_OUTPUT
+    if not path.absolute().parent.is_dir():
+        raise ArgumentRefused(f"There is no folder {path.parent}.", next_step="Make it, or name another --output.")
     with daemon(layout_of(state_dir), BUILDER) as client:
         told = answer_of(client.get(f"/v1/domains/{domain}/tokenizer-report"), TokenizerReport)
         if as_json:
-            screen.show_json(told)
+            if output is None:
+                screen.show_json(told)
+            else:
+                write_atomically(output, told.model_dump_json().encode())
             return
         entries = {status.value: _entries(client, domain, status) for status in Status}
     title, now = f"Tokenizer {screen.short(told.tokenizer_digest)}", datetime.now(UTC)
     page: str = import_module("shared.report.tokenizer_page").page(told, entries=entries, title=title, written_at=now)
-    write_atomically(output, page.encode())
-    typer.echo(f"Tokenizer {screen.short(told.tokenizer_digest)}: {output}")
+    write_atomically(path, page.encode())
+    typer.echo(f"Tokenizer {screen.short(told.tokenizer_digest)}: {path}")
 
 
 def _content(file: Path, encoding: str | None) -> bytes:

@@ -76,6 +76,10 @@ def test_the_tokenizers_page_is_written(terminal: Terminal, tmp_path: Path) -> N
     assert "[red]问题" in html
     told = json.loads(terminal.plumb("lexicon", "report", "--json").stdout)
     assert told["tokenizer_digest"] in html
+    as_json = tmp_path / "t.json"
+    result = terminal.plumb("lexicon", "report", "--json", "--output", str(as_json))
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert json.loads(as_json.read_text(encoding="utf-8")) == told
 
 
 def test_what_hinders_the_page_is_told(terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
