@@ -84,7 +84,10 @@ def removed(
     until = f"up to version {found.number}" if found.number else "before the first version"
     screen.stdout().print(f"removed {until}: {counts}", soft_wrap=True)
     console = screen.stdout()
-    if why:
+    if not found.documents:
+        if found.counts:
+            console.print("none of them is asked for; --only takes a reason as it is named above", soft_wrap=True)
+    elif why:
         console.print(_whole(found.documents), soft_wrap=True)
     else:
         console.print(readable(_overview(found.documents), width=console.width))

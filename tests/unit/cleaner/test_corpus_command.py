@@ -148,6 +148,9 @@ def test_what_was_removed_is_shown_with_its_reason_and_comes_back(terminal: Term
     assert "1 duplicate, 1 mostly-symbols, 1 near-duplicate" in output
     assert "paste 1 (no date): near-duplicate" in output
     assert "kept: law 1/1 (2010-01-01)" in output
+    counted, told = terminal.output("removed", "--only", "nonsense").splitlines()
+    assert counted.endswith("1 duplicate, 1 mostly-symbols, 1 near-duplicate")
+    assert told == "none of them is asked for; --only takes a reason as it is named above"
     ids = re.findall(r"(?:duplicates|cleaning):[-0-9a-f]+:\d+", output)
     assert len(ids) == 3
     assert "3 documents come back" in terminal.output("restore", *ids, "--reason", "the lawyers want them")
